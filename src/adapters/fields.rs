@@ -1,0 +1,144 @@
+//! Reading fields of pages: JSON values and CSV columns into exact numbers and texts, with the place
+//! of whatever is wrong.
+
+use super::BadPage;
+use crate::domain::money::{Amount, Read};
+use serde_json::Value;
+
+/// Parses a JSON page. Numbers keep their digits.
+pub fn json(bytes: &[u8]) -> Result<Value, BadPage> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    serde_json::from_slice(bytes).map_err(|error| {
+        BadPage::new(
+            format!("line {}, column {}: not valid JSON: {}", error.line(), error.column(), reason(&error)),
+            "save the page again: it is cut short or is not the API's answer",
+        )
+    })
+}
+
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_string()
+}
+
+/// The array at `key`, or a fault of the page.
+pub fn array<'v>(value: &'v Value, key: &str) -> Result<&'v Vec<Value>, BadPage> {
+    value.get(key).and_then(Value::as_array).ok_or_else(|| {
+        BadPage::new(
+            format!("{key}: expected a list, found {}", found(value.get(key))),
+            "is this a page of the report it is filed as?",
+        )
+    })
+}
+
+/// A text field; `None` when absent or null.
+pub fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
+    value.get(key).and_then(Value::as_str)
+}
+
+/// An exact number, written as JSON number or as string; `Ok(None)` when absent or null.
+///
+/// # Errors
+/// The fault, named by field, expectation and finding.
+pub fn number(value: &Value, key: &str) -> Result<Option<Read>, String> {
+    let digits = match value.get(key) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.as_str(),
+        Some(Value::String(text)) => text.as_str(),
+        other => return Err(format!("{key}: expected a number, found {}", found(other))),
+    };
+    Amount::read(digits).map(Some).map_err(|error| format!("{key}: {error}"))
+}
+
+/// Like [`number`], for counts and quantities: rounding at the 18th decimal is not kept.
+pub fn quantity(value: &Value, key: &str) -> Result<Option<Amount>, String> {
+    number(value, key).map(|read| read.map(|read| read.amount))
+}
+
+/// A short description of what stands at a place, never longer than 40 characters.
+pub fn found(value: Option<&Value>) -> String {
+    match value {
+        None => "nothing".to_string(),
+        Some(Value::Array(_)) => "a list".to_string(),
+        Some(Value::Object(_)) => "an object".to_string(),
+        Some(other) => other.to_string().chars().take(40).collect(),
+    }
+}
+
+/// A CSV export read by header name, never by position.
+pub struct Table<'b> {
+    reader: csv::Reader<&'b [u8]>,
+    header: Vec<String>,
+}
+
+/// One data row of a [`Table`].
+pub struct Row<'t> {
+    /// Counted from 1, header not counted.
+    pub number: u32,
+    header: &'t [String],
+    record: &'t csv::StringRecord,
+}
+
+impl<'b> Table<'b> {
+    /// Reads the header; a byte order mark is dropped.
+    pub fn new(bytes: &'b [u8]) -> Result<Table<'b>, BadPage> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+        let header =
+            reader.headers().map_err(|error| BadPage::new(format!("header: {error}"), "export the file again as UTF-8 CSV"))?;
+        let header = header.iter().map(|name| name.trim().to_string()).collect();
+        Ok(Table { reader, header })
+    }
+
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    pub fn has(&self, column: &str) -> bool {
+        self.header.iter().any(|name| name == column)
+    }
+
+    /// Calls `each` for every data row: `Ok` when it has as many fields as the header, else the fault.
+    /// Shifting columns would misread money, so a short or long row is never repaired.
+    pub fn for_each(&mut self, mut each: impl FnMut(Row<'_>, Option<String>)) -> Result<(), BadPage> {
+        let mut record = csv::StringRecord::new();
+        let mut number = 0;
+        loop {
+            match self.reader.read_record(&mut record) {
+                Ok(false) => return Ok(()),
+                Ok(true) => number += 1,
+                Err(error) => {
+                    let what = format!("row {}: {error}", number + 1);
+                    return Err(BadPage::new(what, "export the file again as UTF-8 CSV"));
+                }
+            }
+            let (expected, got) = (self.header.len(), record.len());
+            let fault = (expected != got).then(|| format!("expected {expected} fields, found {got}"));
+            each(Row { number, header: &self.header, record: &record }, fault);
+        }
+    }
+}
+
+impl Row<'_> {
+    /// The trimmed text of a column; `None` when the column is absent or the cell empty.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        let index = self.header.iter().position(|name| name == column)?;
+        self.record.get(index).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// An exact number; `Ok(None)` when the column is absent or the cell empty.
+    ///
+    /// # Errors
+    /// The fault, named by column, expectation and finding.
+    pub fn number(&self, column: &str) -> Result<Option<Read>, String> {
+        match self.text(column) {
+            None => Ok(None),
+            Some(text) => Amount::read(text).map(Some).map_err(|error| format!("{column}: {error}")),
+        }
+    }
+
+    /// Like [`Row::number`], for counts and quantities.
+    pub fn quantity(&self, column: &str) -> Result<Option<Amount>, String> {
+        self.number(column).map(|read| read.map(|read| read.amount))
+    }
+}

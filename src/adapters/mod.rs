@@ -1,0 +1,82 @@
+//! One file per provider: bytes in, charges and quarantine out. No I/O, no clock, no Polars, and no
+//! adapter knows another.
+
+mod fields;
+
+use crate::domain::usage::Line;
+
+/// A saved page of a provider's report, or one of its console exports.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// File name without folders: for messages, and where only the name tells two reports apart.
+    pub file: &'a str,
+    pub bytes: &'a [u8],
+    /// What the answer was grouped by, where the caller knows.
+    pub group_by: &'a [String],
+}
+
+/// What a report measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measures {
+    /// What was billed, with or without quantities.
+    Money,
+    /// Quantities without money, to be joined to the money of another report.
+    Quantity,
+}
+
+/// One kind of page that a provider gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its endpoint or export, as `coverage.csv` and messages name it.
+    pub name: &'static str,
+    pub measures: Measures,
+    /// Among reports of the same money the lowest is booked; the others are control totals
+    /// (contract 3.3).
+    pub rank: u8,
+}
+
+/// Why a page as a whole cannot be used. Its slices stay as they were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct BadPage {
+    /// Place and fault: `results[3].amount.value: expected a number, found "NaN"`.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl BadPage {
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        BadPage { what: what.into(), hint: hint.into() }
+    }
+}
+
+/// A provider. It says which report a page is and reads the page.
+pub trait Adapter: Sync {
+    /// As jobs, ledgers and reports write it.
+    fn name(&self) -> &'static str;
+
+    /// The reports it reads.
+    fn reports(&self) -> &'static [Report];
+
+    /// Days after the end of a UTC day until its figures are taken as settled, unless the job says otherwise.
+    fn settle_days(&self) -> u32;
+
+    /// Which report the page is; `None` when it is none of this provider's.
+    fn identify(&self, page: &Page<'_>) -> Option<&'static Report>;
+
+    /// Hands on every row of the page, in our words. A row that cannot be read is handed on as
+    /// quarantined; what cannot be a page of this report at all is a [`BadPage`].
+    ///
+    /// # Errors
+    /// A page that is truncated, not of the stated form, or breaks the provider's contract.
+    fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage>;
+}
+
+/// Every provider, in the order of their names.
+pub const ADAPTERS: &[&dyn Adapter] = &[];
+
+/// The provider of that name.
+pub fn find(name: &str) -> Option<&'static dyn Adapter> {
+    ADAPTERS.iter().copied().find(|adapter| adapter.name() == name)
+}

@@ -1,0 +1,100 @@
+//! One row of our own request ledger (contract 3.2).
+
+use super::money::{Amount, Currency};
+use chrono::{DateTime, Utc};
+
+/// How a call ended, as the ledger saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    #[default]
+    Ok,
+    Error,
+    Timeout,
+    Cancelled,
+    CacheHit,
+}
+
+impl Status {
+    pub fn parse(text: &str) -> Option<Status> {
+        Some(match text {
+            "ok" => Status::Ok,
+            "error" => Status::Error,
+            "timeout" => Status::Timeout,
+            "cancelled" => Status::Cancelled,
+            "cache_hit" => Status::CacheHit,
+            _ => return None,
+        })
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Error => "error",
+            Status::Timeout => "timeout",
+            Status::Cancelled => "cancelled",
+            Status::CacheHit => "cache_hit",
+        }
+    }
+}
+
+/// Who pays the provider for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Funding {
+    /// The team's own key.
+    Byok,
+    /// The platform's prepaid credits.
+    Credits,
+    /// A key existed, credits paid.
+    FallbackCredits,
+}
+
+impl Funding {
+    pub fn parse(text: &str) -> Option<Funding> {
+        Some(match text {
+            "byok" => Funding::Byok,
+            "credits" => Funding::Credits,
+            "fallback_credits" => Funding::FallbackCredits,
+            _ => return None,
+        })
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Funding::Byok => "byok",
+            Funding::Credits => "credits",
+            Funding::FallbackCredits => "fallback_credits",
+        }
+    }
+}
+
+/// One call that reached a provider, or tried to. Columns and meaning: contract 3.2.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerEntry<'a> {
+    /// Row in the source, counted from 1.
+    pub row: u32,
+    pub request_id: &'a str,
+    pub attempt: u32,
+    pub started_at: DateTime<Utc>,
+    pub provider: &'a str,
+    pub model: &'a str,
+    pub provider_request_id: Option<&'a str>,
+    pub account: Option<&'a str>,
+    pub sub_account: Option<&'a str>,
+    pub api_key_id: Option<&'a str>,
+    pub team: Option<&'a str>,
+    pub user_id: Option<&'a str>,
+    pub feature: Option<&'a str>,
+    pub client: Option<&'a str>,
+    pub funding: Option<Funding>,
+    pub status: Status,
+    pub service_tier: Option<&'a str>,
+    pub batch: Option<bool>,
+    /// Meter and quantity, zeros left out; input classes disjoint, reasoning not among them.
+    pub meters: &'a [(&'a str, Amount)],
+    /// Part of the output.
+    pub reasoning_tokens: Option<Amount>,
+    pub expected_cost: Option<Amount>,
+    pub expected_currency: Option<Currency>,
+    /// A digest of the whole row: the same row read twice is a replay.
+    pub content: u64,
+}

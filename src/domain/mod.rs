@@ -1,0 +1,12 @@
+//! Nouns that two or more rooms share. Imports nothing but std, chrono, rust_decimal and serde
+//! (and 256-bit integers for exact products).
+
+pub mod fault;
+pub mod fx;
+pub mod ledger;
+pub mod money;
+pub mod names;
+pub mod period;
+pub mod price;
+pub mod teams;
+pub mod usage;

@@ -1,0 +1,103 @@
+//! Periods and buckets in UTC: start included, end excluded (contract 4.2).
+
+use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, Utc};
+
+/// A span of UTC days: `from` included, `to` excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Days {
+    pub from: NaiveDate,
+    pub to: NaiveDate,
+}
+
+impl Days {
+    pub fn contains(&self, day: NaiveDate) -> bool {
+        self.from <= day && day < self.to
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = NaiveDate> + use<> {
+        let to = self.to;
+        self.from.iter_days().take_while(move |day| *day < to)
+    }
+}
+
+/// Days since 1970-01-01, the form in which frames carry a day.
+pub fn day_number(day: NaiveDate) -> i32 {
+    (day - NaiveDate::default()).num_days() as i32
+}
+
+/// The day of a [`day_number`].
+pub fn day_of(number: i32) -> NaiveDate {
+    NaiveDate::default() + Duration::days(i64::from(number))
+}
+
+/// The first day of the day's month.
+pub fn month_start(day: NaiveDate) -> NaiveDate {
+    use chrono::Datelike;
+    day.with_day(1).unwrap_or(day)
+}
+
+/// Settled: `settle_days` × 24 h have passed since the end of the UTC day (contract 4.8).
+pub fn is_settled(day: NaiveDate, settle_days: u32, as_of: DateTime<Utc>) -> bool {
+    let end = day.and_time(chrono::NaiveTime::MIN).and_utc() + Duration::days(1);
+    end + Duration::hours(24 * i64::from(settle_days)) <= as_of
+}
+
+/// Reads an instant: RFC 3339, or one of the zoneless forms that exports use, which are UTC
+/// (`2026-11-18 09:00:00.123`, `2026-11-18T09:00`, `2026-11-18 09:00:00 UTC`, `2026-11-18`).
+pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.with_timezone(&Utc));
+    }
+    let text = text.strip_suffix(" UTC").or_else(|| text.strip_suffix('Z')).unwrap_or(text);
+    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"] {
+        if let Ok(instant) = NaiveDateTime::parse_from_str(text, form) {
+            return Some(instant.and_utc());
+        }
+    }
+    if let Ok(instant) = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z") {
+        return Some(instant.with_timezone(&Utc));
+    }
+    parse_day(text).map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
+}
+
+/// Reads `YYYY-MM-DD`.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok()
+}
+
+/// The instant of a Unix time in seconds.
+pub fn from_unix(seconds: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(seconds, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_forms_that_exports_use() {
+        let expected = "2026-11-18T09:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        for text in [
+            "2026-11-18T09:00:00Z",
+            "2026-11-18T09:00:00+00:00",
+            "2026-11-18T10:00:00+01:00",
+            "2026-11-18T09:00:00",
+            "2026-11-18 09:00:00.000",
+            "2026-11-18 09:00",
+            "2026-11-18 09:00:00 UTC",
+            "2026-11-18 09:00:00+00",
+        ] {
+            assert_eq!(parse_instant(text), Some(expected), "{text}");
+        }
+        assert_eq!(parse_instant("18/11/2026"), None);
+    }
+
+    #[test]
+    fn a_day_settles_after_its_end() {
+        let day = parse_day("2026-11-17").unwrap();
+        let at = |text: &str| parse_instant(text).unwrap();
+        assert!(!is_settled(day, 1, at("2026-11-18T23:59:59Z")));
+        assert!(is_settled(day, 1, at("2026-11-19T00:00:00Z")));
+    }
+}
