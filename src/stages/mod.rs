@@ -1,3 +1,56 @@
 //! Verbs: pure, synchronous functions from the snapshot to rows. No adapters, no I/O, no async.
 
+pub mod attribute;
+pub mod buckets;
+pub mod classify;
+pub mod drift;
+pub mod entries;
+pub mod facts;
+mod frame;
+pub mod lines;
+pub mod linked;
+pub mod matching;
+pub mod pools;
+pub mod reference;
 pub mod results;
+pub mod siblings;
+pub mod slices;
+pub mod symbols;
+
+use crate::domain::fault::Fault;
+use classify::{Judge, Verdict};
+use drift::FirstSeen;
+use entries::LedgerSide;
+use facts::Facts;
+use lines::ProviderSide;
+use reference::Reference;
+use results::Outcome;
+
+/// Everything after reading: match, classify, attribute, total. A pure function of its arguments.
+///
+/// # Errors
+/// A missing exchange rate (65), or the frame engine's own (70).
+pub fn tie_out(
+    facts: &Facts,
+    reference: &Reference,
+    provider: ProviderSide,
+    ledger: LedgerSide,
+    first_seen: &FirstSeen,
+) -> Result<Outcome, Fault> {
+    let covered = slices::covered(facts, &provider.covered);
+    let settled = slices::settled(facts, reference);
+    let matched = pools::match_all(facts, reference, &covered)?;
+    let judge = Judge::new(facts, reference, &settled, &matched.matches);
+    let mut verdicts: Vec<Verdict> = matched.matches.iter().map(|m| judge.verdict(m)).collect();
+    let next_pair = verdicts.iter().filter_map(|verdict| verdict.pair).max().map_or(0, |pair| pair + 1);
+    siblings::explain(facts, &matched.matches, &mut verdicts, next_pair);
+    let drift = drift::rows(facts, reference, &matched.matches, &verdicts, first_seen);
+    let attribution = attribute::attribute(facts, &judge, &matched.agreed, &matched.matches, &verdicts)?;
+    let reconciliation = slices::reconcile(facts, &settled, &covered, &matched.agreed, &matched.matches, &verdicts, &drift);
+    let mut coverage = provider.coverage;
+    coverage.extend(ledger.coverage);
+    coverage.extend(slices::unsourced(facts));
+    let mut quarantine = provider.quarantine;
+    quarantine.extend(ledger.quarantine);
+    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls })
+}

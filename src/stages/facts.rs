@@ -1,0 +1,218 @@
+//! The normalised snapshot: provider lines and ledger entries as columns of numbers, with dictionaries
+//! for everything that repeats (kinds). Rows are appended while pages and ledgers stream by; nothing
+//! else of the input is kept.
+
+use super::symbols::{Sym, Symbols};
+use crate::domain::ledger::{Funding, Status};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::usage::{ChargeCategory, CostBasis, Precision};
+use hashbrown::HashMap;
+use std::hash::Hash;
+
+/// Everything about a provider line but its day, amounts and request: one entry per distinct combination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChargeKind {
+    /// Index into [`Facts::sources`].
+    pub source: u16,
+    /// Index into [`Facts::reports`].
+    pub report: u16,
+    pub provider: Sym,
+    pub account: Sym,
+    pub sub_account: Sym,
+    pub api_key_id: Sym,
+    pub label: Sym,
+    pub model: Sym,
+    pub service_tier: Sym,
+    pub batch: Option<bool>,
+    pub sku: Sym,
+    pub meter: Sym,
+    pub currency: Currency,
+    pub category: ChargeCategory,
+    pub basis: CostBasis,
+    pub precision: Precision,
+}
+
+/// Everything about a ledger entry but its day, amounts and ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EntryKind {
+    /// Index into [`Facts::ledgers`].
+    pub ledger: u16,
+    pub provider: Sym,
+    pub account: Sym,
+    pub sub_account: Sym,
+    pub api_key_id: Sym,
+    pub model: Sym,
+    pub service_tier: Sym,
+    pub batch: Option<bool>,
+    pub team: Sym,
+    pub feature: Sym,
+    pub client: Sym,
+    pub funding: Option<Funding>,
+    pub status: Status,
+    pub currency: Currency,
+}
+
+/// Numbers for distinct combinations.
+pub struct Kinds<K> {
+    numbers: HashMap<K, u32>,
+    kinds: Vec<K>,
+}
+
+impl<K> Default for Kinds<K> {
+    fn default() -> Self {
+        Kinds { numbers: HashMap::new(), kinds: Vec::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Kinds<K> {
+    pub fn number(&mut self, kind: K) -> u32 {
+        if let Some(number) = self.numbers.get(&kind) {
+            return *number;
+        }
+        let number = self.kinds.len() as u32;
+        self.kinds.push(kind);
+        self.numbers.insert(kind, number);
+        number
+    }
+
+    pub fn all(&self) -> &[K] {
+        &self.kinds
+    }
+}
+
+/// "Not there" in a column of amounts. No amount reaches it (see the limits in `domain::money`).
+pub const NO_AMOUNT: i128 = i128::MIN;
+/// "Not there" in a column of days.
+pub const NO_DAY: i32 = i32::MIN;
+
+/// An amount column's value.
+pub fn amount(stored: i128) -> Option<Amount> {
+    (stored != NO_AMOUNT).then(|| Amount::from_atto(stored))
+}
+
+/// The stored form of an amount that may be absent.
+pub fn stored(amount: Option<Amount>) -> i128 {
+    amount.map_or(NO_AMOUNT, Amount::atto)
+}
+
+/// One provider line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub kind: u32,
+    /// Charge date, days since 1970.
+    pub day: i32,
+    /// Start and end of the charge period, Unix seconds.
+    pub start: i64,
+    pub end: i64,
+    /// Local date in the reporting zone where the period is shorter than a day, else [`NO_DAY`].
+    pub local_day: i32,
+    /// Number in [`Facts::requests`]; 0 where the report is coarser.
+    pub request: Sym,
+    pub quantity: i128,
+    pub cost: i128,
+    pub list_cost: i128,
+    pub requests: u32,
+    /// Index into [`Facts::pages`].
+    pub page: u32,
+    pub row: u32,
+}
+
+/// One ledger entry. Its meters are `parts[part_start..part_start + part_count]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub kind: u32,
+    /// UTC day of `started_at`.
+    pub day: i32,
+    pub start: i64,
+    /// Number of `provider_request_id` in [`Facts::requests`]; 0 where there is none.
+    pub request: Sym,
+    /// Number of our own `request_id` in [`Facts::calls`].
+    pub call: Sym,
+    pub attempt: u32,
+    /// What the ledger expects the provider to charge; 0 unless the status is ok.
+    pub cost: Amount,
+    /// Quantity × book price whatever the status: what a failed call would cost. Absent without a price.
+    pub book_cost: i128,
+    pub reasoning: i128,
+    pub part_start: u32,
+    pub part_count: u16,
+    /// The status is ok and neither the ledger nor a book has a price.
+    pub unpriced: bool,
+    /// Another entry with another request id has the same provider request id.
+    pub duplicate: bool,
+    pub row: u32,
+}
+
+/// One meter of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub meter: Sym,
+    pub quantity: i128,
+}
+
+/// A provider account of the job.
+#[derive(Clone, Debug)]
+pub struct SourceInfo {
+    pub provider: Sym,
+    pub account: Sym,
+    pub settle_days: u32,
+}
+
+/// A report that pages of the snapshot came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportInfo {
+    pub name: &'static str,
+    pub money: bool,
+    pub rank: u8,
+}
+
+/// The normalised snapshot.
+#[derive(Default)]
+pub struct Facts {
+    /// Names of everything: providers, accounts, models, meters, teams.
+    pub symbols: Symbols,
+    /// Provider request ids.
+    pub requests: Symbols,
+    /// Our own request ids.
+    pub calls: Symbols,
+    pub sources: Vec<SourceInfo>,
+    pub reports: Vec<ReportInfo>,
+    pub ledgers: Vec<LedgerInfo>,
+    /// Page files, for evidence.
+    pub pages: Vec<String>,
+    pub charge_kinds: Kinds<ChargeKind>,
+    pub entry_kinds: Kinds<EntryKind>,
+    /// Booked lines: money of the finest report, quantities without money.
+    pub lines: Vec<Line>,
+    pub entries: Vec<Entry>,
+    pub parts: Vec<Part>,
+}
+
+/// A ledger of the job.
+#[derive(Clone, Debug)]
+pub struct LedgerInfo {
+    pub name: String,
+    pub precision: Precision,
+    pub currency: Currency,
+}
+
+impl Facts {
+    pub fn charge_kind(&self, line: &Line) -> &ChargeKind {
+        &self.charge_kinds.all()[line.kind as usize]
+    }
+
+    pub fn entry_kind(&self, entry: &Entry) -> &EntryKind {
+        &self.entry_kinds.all()[entry.kind as usize]
+    }
+
+    pub fn parts_of(&self, entry: &Entry) -> &[Part] {
+        let start = entry.part_start as usize;
+        &self.parts[start..start + usize::from(entry.part_count)]
+    }
+
+    /// Where a line came from: `costs-2026-11.json row 12`.
+    pub fn origin(&self, line: &Line) -> String {
+        let page = self.pages.get(line.page as usize).map_or("computed", String::as_str);
+        format!("{page} row {}", line.row)
+    }
+}
