@@ -2,7 +2,7 @@
 //! the provider to charge, replays dropped (contract 4.8).
 
 use super::facts::{Entry, EntryKind, Facts, LedgerInfo, Part, stored};
-use super::reference::Reference;
+use super::reference::{Namer, Reference};
 use super::results::{Coverage, Quarantine, SliceStatus};
 use super::symbols::{NONE, Sym};
 use crate::domain::fault::{ExitCode, Fault};
@@ -39,7 +39,7 @@ pub struct EntryReader<'r> {
     account_of_key: HashMap<(Sym, Sym), Option<Sym>>,
     /// The one currency that an account is billed in.
     billed_in: HashMap<(Sym, Sym), Option<Currency>>,
-    names: HashMap<(NameKind, Sym, Sym, i32), Sym>,
+    namer: Namer,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
 }
@@ -82,7 +82,7 @@ impl<'r> EntryReader<'r> {
             only_account,
             account_of_key,
             billed_in,
-            names: HashMap::new(),
+            namer: Namer::default(),
             counts: BTreeMap::new(),
             quarantine: Vec::new(),
         }
@@ -181,9 +181,11 @@ impl<'r> EntryReader<'r> {
 
     fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Result<Entry, Fault> {
         let provider = self.facts.symbols.number(row.provider);
-        let model = self.named(NameKind::Model, provider, Some(row.model), date);
-        let api_key_id = self.named(NameKind::ApiKey, provider, row.api_key_id, date);
-        let sub_account = self.named(NameKind::SubAccount, provider, row.sub_account, date);
+        let (namer, symbols) = (&mut self.namer, &mut self.facts.symbols);
+        let mut named = |kind, name| namer.name(symbols, self.reference, kind, provider, name, date);
+        let model = named(NameKind::Model, Some(row.model));
+        let api_key_id = named(NameKind::ApiKey, row.api_key_id);
+        let sub_account = named(NameKind::SubAccount, row.sub_account);
         let account = match row.account {
             Some(account) => self.facts.symbols.number(account),
             None => {
@@ -295,23 +297,6 @@ impl<'r> EntryReader<'r> {
             return Some(total);
         }
         self.reference.rates.rate(currency, kind.currency, day).and_then(|rate| convert(total, rate))
-    }
-
-    fn named(&mut self, kind: NameKind, provider: Sym, name: Option<&str>, day: NaiveDate) -> Sym {
-        let Some(name) = name.filter(|name| !name.is_empty()) else { return NONE };
-        let raw = self.facts.symbols.number(name);
-        let key = (kind, provider, raw, day_number(day));
-        if let Some(found) = self.names.get(&key) {
-            return *found;
-        }
-        let provider = self.facts.symbols.text(provider);
-        let resolved = match kind {
-            NameKind::Model => self.reference.model(provider, name, day),
-            kind => self.reference.names.resolve(kind, provider, name, day).unwrap_or(name),
-        };
-        let resolved = self.facts.symbols.number(resolved);
-        self.names.insert(key, resolved);
-        resolved
     }
 
     /// The whole snapshot, and the ledgers' days as slices.

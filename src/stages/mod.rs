@@ -1,6 +1,7 @@
 //! Verbs: pure, synchronous functions from the snapshot to rows. No adapters, no I/O, no async.
 
 pub mod attribute;
+pub mod booking;
 pub mod buckets;
 pub mod classify;
 pub mod drift;
@@ -11,6 +12,7 @@ pub mod lines;
 pub mod linked;
 pub mod matching;
 pub mod pools;
+mod provider_slices;
 pub mod reference;
 pub mod results;
 pub mod siblings;
@@ -18,11 +20,11 @@ pub mod slices;
 pub mod symbols;
 
 use crate::domain::fault::Fault;
+use booking::ProviderSide;
 use classify::{Judge, Verdict};
 use drift::FirstSeen;
 use entries::LedgerSide;
 use facts::Facts;
-use lines::ProviderSide;
 use reference::Reference;
 use results::Outcome;
 

@@ -1,5 +1,6 @@
 //! What the stages look things up in: names, teams, prices, rates, and the run's window.
 
+use super::symbols::{NONE, Sym, Symbols};
 use crate::domain::fx::Rates;
 use crate::domain::money::Currency;
 use crate::domain::names::{NameKind, Names};
@@ -8,6 +9,7 @@ use crate::domain::price::{Asked, PriceBook, UnitPrice};
 use crate::domain::teams::TeamMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
 /// The reference files of a job and the moment that the run speaks for.
@@ -48,6 +50,51 @@ impl Reference {
             Some(short) if !known(name) && known(short) => short,
             _ => name,
         }
+    }
+}
+
+/// Resolves names while rows stream by; remembers what it resolved.
+#[derive(Default)]
+pub struct Namer {
+    known: HashMap<(NameKind, Sym, Sym, NaiveDate), Sym>,
+}
+
+impl Namer {
+    /// The one name of a key, workspace or model on a day; as it stands where nothing says otherwise.
+    pub fn name(
+        &mut self,
+        symbols: &mut Symbols,
+        reference: &Reference,
+        kind: NameKind,
+        provider: Sym,
+        name: Option<&str>,
+        day: NaiveDate,
+    ) -> Sym {
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return NONE };
+        let key = (kind, provider, symbols.number(name), day);
+        if let Some(found) = self.known.get(&key) {
+            return *found;
+        }
+        let provider = symbols.text(provider);
+        let resolved = match kind {
+            NameKind::Model => reference.model(provider, name, day),
+            kind => reference.names.resolve(kind, provider, name, day).unwrap_or(name),
+        };
+        let resolved = symbols.number(resolved);
+        self.known.insert(key, resolved);
+        resolved
+    }
+
+    /// The meter of a model whose report does not say what it counts; [`NONE`] where nothing says it.
+    pub fn meter(&mut self, symbols: &mut Symbols, reference: &Reference, provider: Sym, model: Sym, day: NaiveDate) -> Sym {
+        let key = (NameKind::Meter, provider, model, day);
+        if let Some(found) = self.known.get(&key) {
+            return *found;
+        }
+        let meter = reference.names.resolve(NameKind::Meter, symbols.text(provider), symbols.text(model), day);
+        let meter = symbols.optional(meter);
+        self.known.insert(key, meter);
+        meter
     }
 }
 

@@ -1,0 +1,148 @@
+//! The provider side slice by slice: what is there, what is provisional, what is missing, what was set
+//! aside, and the figures that are reported beside the books.
+
+use super::booking::{Booked, Count, ProviderSide, Sums};
+use super::lines::{Gathered, Slice};
+use super::reference::Reference;
+use super::results::{Control, Coverage, SliceStatus};
+use super::symbols::Sym;
+use crate::domain::money::{Amount, Currency};
+use crate::domain::period::{day_number, day_of};
+use crate::domain::usage::CostBasis;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Gathered {
+    /// Coverage, quarantine and control totals of the provider side.
+    pub fn sides(&mut self, reference: &Reference, booked: &Booked, counts: BTreeMap<Slice, Count>, sums: &Sums) -> ProviderSide {
+        let name = |sym: Sym| self.facts.symbols.text(sym).to_string();
+        let mut coverage = Vec::new();
+        let mut controls: Vec<Control> = Vec::new();
+        for (slice, count) in &counts {
+            let (source, report, day) = *slice;
+            let info = &self.facts.sources[usize::from(source)];
+            let report = &self.facts.reports[usize::from(report)];
+            let is_booked = booked.get(&(source, day, report.money)) == Some(&report.rank);
+            let settled = reference.settled(day_of(day), info.settle_days);
+            let amounts: Vec<_> = sums.range((*slice, Currency::MIN)..).take_while(|((other, _), _)| other == slice).collect();
+            let basis = match amounts.first() {
+                _ if !report.money => String::new(),
+                _ if !is_booked => "control".to_string(),
+                Some((_, (_, basis))) => basis.name().to_string(),
+                None => CostBasis::Billed.name().to_string(),
+            };
+            let row = Coverage {
+                charge_date: Some(day_of(day)),
+                provider: name(info.provider),
+                account: name(info.account),
+                endpoint: report.name.to_string(),
+                cost_basis: basis,
+                status: if settled { SliceStatus::Complete } else { SliceStatus::Provisional },
+                rows_read: count.read,
+                rows_used: count.read - count.duplicates - count.quarantined,
+                duplicates: count.duplicates,
+                quarantined: count.quarantined,
+                amount: None,
+                currency: None,
+            };
+            if amounts.is_empty() {
+                coverage.push(row.clone());
+            }
+            for (place, ((_, currency), (amount, _))) in amounts.iter().enumerate() {
+                // A slice of two currencies has two amounts but its rows only once.
+                let rows =
+                    if place == 0 { (row.rows_read, row.rows_used, row.duplicates, row.quarantined) } else { (0, 0, 0, 0) };
+                coverage.push(Coverage {
+                    amount: Some(*amount),
+                    currency: Some(*currency),
+                    rows_read: rows.0,
+                    rows_used: rows.1,
+                    duplicates: rows.2,
+                    quarantined: rows.3,
+                    ..row.clone()
+                });
+                if report.money && !is_booked {
+                    controls.push(Control {
+                        source: format!("{}/{}", name(info.provider), report.name),
+                        account: name(info.account),
+                        charge_date: Some(day_of(day)),
+                        amount: *amount,
+                        currency: *currency,
+                    });
+                }
+            }
+        }
+        let covered: BTreeSet<(u16, i32)> = booked.keys().filter(|(_, _, money)| *money).map(|(s, d, _)| (*s, *d)).collect();
+        coverage.extend(self.missing(reference, &covered));
+        let mut unknown: BTreeMap<(u16, u16), u64> = BTreeMap::new();
+        for (mark, day, _) in &self.quarantined {
+            if day.is_none() {
+                *unknown.entry((mark.source, mark.report)).or_default() += 1;
+            }
+        }
+        for ((source, report), rows) in unknown {
+            let info = &self.facts.sources[usize::from(source)];
+            coverage.push(Coverage {
+                charge_date: None,
+                provider: name(info.provider),
+                account: name(info.account),
+                endpoint: self.facts.reports[usize::from(report)].name.to_string(),
+                cost_basis: String::new(),
+                status: SliceStatus::Complete,
+                rows_read: rows,
+                rows_used: 0,
+                duplicates: 0,
+                quarantined: rows,
+                amount: None,
+                currency: None,
+            });
+        }
+        for ((source, account, day, currency), amount) in &self.controls {
+            let (source, account) = (source.clone(), account.clone());
+            controls.push(Control { source, account, charge_date: Some(*day), amount: *amount, currency: *currency });
+        }
+        for ((source, account, currency), residue) in &self.residue {
+            let amount = Amount::from_atto(*residue).mul_div(1, 10i128.pow(18)).unwrap_or_default();
+            controls.push(Control {
+                source: source.clone(),
+                account: account.clone(),
+                charge_date: None,
+                amount,
+                currency: *currency,
+            });
+        }
+        let quarantine = std::mem::take(&mut self.quarantined).into_iter().map(|(_, _, row)| row).collect();
+        ProviderSide { covered, coverage, quarantine, controls }
+    }
+
+    /// A coverage row for each day of the window on which a source has no money at all.
+    fn missing(&self, reference: &Reference, covered: &BTreeSet<(u16, i32)>) -> Vec<Coverage> {
+        let mut rows = Vec::new();
+        for (index, source) in self.facts.sources.iter().enumerate() {
+            let seen = self.covered.keys().filter(|(s, _, _)| usize::from(*s) == index);
+            let endpoint = seen
+                .map(|(_, report, _)| &self.facts.reports[usize::from(*report)])
+                .filter(|report| report.money)
+                .min_by_key(|report| (report.rank, report.name))
+                .map_or("none", |report| report.name);
+            for day in reference.window.iter() {
+                if !covered.contains(&(index as u16, day_number(day))) {
+                    rows.push(Coverage {
+                        charge_date: Some(day),
+                        provider: self.facts.symbols.text(source.provider).to_string(),
+                        account: self.facts.symbols.text(source.account).to_string(),
+                        endpoint: endpoint.to_string(),
+                        cost_basis: String::new(),
+                        status: SliceStatus::Missing,
+                        rows_read: 0,
+                        rows_used: 0,
+                        duplicates: 0,
+                        quarantined: 0,
+                        amount: None,
+                        currency: None,
+                    });
+                }
+            }
+        }
+        rows
+    }
+}
