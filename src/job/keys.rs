@@ -39,6 +39,13 @@ impl Keys {
     }
 }
 
+/// The rows of a section for documentation, in Markdown.
+pub fn table(keys: &Keys) -> String {
+    let row = |key: &Key| format!("| `{}` | {} | {} | `{}` |\n", key.name, key.default, key.meaning, key.example);
+    let rows: String = keys.keys.iter().map(row).collect();
+    format!("| key | default | meaning | example |\n|---|---|---|---|\n{rows}")
+}
+
 const fn key(name: &'static str, default: &'static str, meaning: &'static str, example: &'static str) -> Key {
     Key { name, default, meaning, example }
 }
@@ -303,3 +310,38 @@ pub const FX_RATE: Keys = Keys {
         key("rate", "required", "how much of `to` one unit of `from` is, in quotes", "\"1.0853\""),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_key() {
+        let page = include_str!("../../jobs/README.md");
+        for section in known_keys().iter().flat_map(|file| file.sections) {
+            assert!(page.contains(&table(section)), "jobs/README.md lacks\n{}", table(section));
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_documentation_are_read() {
+        use crate::job::{fx, names, prices, teams};
+        let page = include_str!("../../jobs/README.md");
+        let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let [_job, book, map, aliases, rates] = examples.as_slice() else { panic!("{examples:?}") };
+        assert_eq!(prices::parse("book", book).err(), None);
+        assert_eq!(teams::parse("map", map).err(), None);
+        assert_eq!(names::parse("aliases", aliases).err(), None);
+        assert_eq!(fx::parse("rates", rates).err(), None);
+    }
+
+    #[test]
+    fn no_section_has_a_key_twice() {
+        for section in known_keys().iter().flat_map(|file| file.sections) {
+            let mut names: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), section.keys.len(), "{}", section.title);
+        }
+    }
+}

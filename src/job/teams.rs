@@ -44,6 +44,7 @@ pub fn parse(file: &str, text: &str) -> Result<TeamMap, Fault> {
 }
 
 type Teams = BTreeMap<String, Team>;
+type Owners = BTreeMap<(Owned, String, String), Vec<Owner>>;
 
 fn teams(top: &Section<'_>) -> Result<Teams, Fault> {
     let mut teams: BTreeMap<String, (Team, usize)> = BTreeMap::new();
@@ -72,7 +73,7 @@ fn known_team(value: &Value<'_>, text: &str, teams: &Teams) -> Result<String, Fa
     Err(value.fault(format!("unknown team {}", quoted(text)), did_you_mean(text, &known)))
 }
 
-fn owners(top: &Section<'_>, teams: &Teams) -> Result<BTreeMap<(Owned, String, String), Vec<Owner>>, Fault> {
+fn owners(top: &Section<'_>, teams: &Teams) -> Result<Owners, Fault> {
     let mut owners: BTreeMap<(Owned, String, String), Vec<(Owner, usize)>> = BTreeMap::new();
     for section in top.sections("owner", &TEAMS_OWNER)? {
         let kind = section.need("kind")?.word(&KINDS)?;

@@ -17,6 +17,7 @@ pub fn assert_faults<T>(file: &str, code: ExitCode, cases: &[Case], parse: impl 
 /// or refused at a line that it has.
 pub fn assert_robust<T>(text: &str, parse: impl Fn(&str) -> Result<T, Fault>) {
     assert_eq!(parse(text).err(), None);
+    assert_eq!(parse(&format!("\u{feff}{}", text.replace('\n', "\r\n"))).err(), None, "as some editors save it");
     let lines: Vec<&str> = text.lines().collect();
     let mut broken: Vec<String> = (0..lines.len()).map(|out| [&lines[..out], &lines[out + 1..]].concat().join("\n")).collect();
     for (at, _) in text.char_indices() {

@@ -39,9 +39,12 @@ impl Origin<'_> {
 /// What is not TOML, with its line.
 pub fn parse<'a>(origin: &Origin<'a>) -> Result<DeTable<'a>, Fault> {
     DeTable::parse(origin.text).map(Spanned::into_inner).map_err(|error| {
-        let line = error.span().map_or(1, |span| origin.line(span.start));
-        let what = format!("not valid TOML: {}", error.message());
-        origin.fault(line, what, "texts stand in quotes, a key stands once in its section, every bracket is closed")
+        let span = error.span().unwrap_or_default();
+        let at = origin.text.get(span.clone()).filter(|at| !at.trim().is_empty() && !at.contains('\n'));
+        let what =
+            format!("not valid TOML: {}{}", error.message(), at.map_or(String::new(), |at| format!(", at {}", quoted(at))));
+        let hint = "texts stand in quotes, a key stands once in its section, every bracket is closed";
+        origin.fault(origin.line(span.start), what, hint)
     })
 }
 

@@ -158,7 +158,7 @@ fn faults_at_the_top() {
     let cases: &[Case] = &[
         ("", 1, "missing key \"name\"", "add it, for example: name = \"nightly\""),
         ("name = \"d\"\nx = [1", 2, "not valid TOML: unclosed array, expected `]`", SYNTAX),
-        ("name = \"d\"\n\nname = \"e\"", 3, "not valid TOML: duplicate key", SYNTAX),
+        ("name = \"d\"\n\nname = \"e\"", 3, "not valid TOML: duplicate key, at \"name\"", SYNTAX),
         (
             "name = \"d\"\nreporting_curency = \"USD\"",
             2,

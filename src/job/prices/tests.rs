@@ -153,9 +153,9 @@ fn faults_in_prices() {
         ("meters = { input_tokens = true }", 7, "input_tokens: expected a number in quotes, found true", "for example: \"2.50\""),
         ("meters = { input_token = \"1\" }", 7, "unknown meter \"input_token\"", "did you mean \"input_tokens\"?"),
         (
-            "meters = { \"Input Tokens\" = \"1\" }",
+            "meters = { \"Tokens In\" = \"1\" }",
             7,
-            "unknown meter \"Input Tokens\"",
+            "unknown meter \"Tokens In\"",
             "meters are written like input_tokens: small letters, digits and _",
         ),
         (

@@ -121,7 +121,7 @@ fn says_where_what_and_what_to_do() {
             "owner of \"x\": overlaps line 4, where it belongs to \"growth\"",
             "give the earlier one a \"to\", and the later one the same day as \"from\"",
         ),
-        ("[[shared]]\nmethod = \"evenly\"", 5, "method: unknown method \"evenly\"", "did you mean \"even\"?"),
+        ("[[shared]]\nmethod = \"evenly\"", 5, "method: unknown method \"evenly\"", "known: proportional, even, fixed"),
         (
             "[[shared]]\nmethod = \"even\"",
             4,
