@@ -1,11 +1,31 @@
-//! Job files into a validated [`Job`]; unknown keys are refused with the nearest known one named.
+//! Job files into a validated [`Job`], and the texts of the files it names into prices, teams, names and
+//! rates; unknown keys are refused with the nearest known one named.
+//!
+//! Every function here takes a text and returns a value: files are read in `edge`.
 
+mod checked;
+pub mod fx;
+pub mod keys;
+pub mod names;
+mod nearest;
+mod parse;
+pub mod prices;
+pub mod teams;
+#[cfg(test)]
+mod testing;
+mod toml_at;
+
+pub use parse::parse;
+
+use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
 use crate::domain::period::Days;
 use crate::domain::usage::Precision;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A validated job (contract 3.1). All paths are absolute or relative to the working directory: the
 /// job file's own folder is already in them.
@@ -30,6 +50,8 @@ pub struct Job {
     pub fx: Option<PathBuf>,
     /// A byte order mark in the CSV files that people open.
     pub byte_order_mark: bool,
+    /// Where the job file names its files.
+    pub named: NamedFiles,
 }
 
 /// The UTC days a run reconciles.
@@ -40,6 +62,12 @@ pub struct Window {
     pub from: Option<NaiveDate>,
     /// Excluded.
     pub to: Option<NaiveDate>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Window { trailing_days: 35, from: None, to: None }
+    }
 }
 
 /// One request ledger.
@@ -83,4 +111,48 @@ pub struct Pull {
     pub group_by: Vec<String>,
     /// Days that the files speak for, beyond what they show themselves.
     pub covers: Option<Days>,
+}
+
+/// Where the job file names a file or pattern: key and line, so that a fault of that file can point there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedFiles {
+    places: BTreeMap<String, (String, usize)>,
+}
+
+impl NamedFiles {
+    /// The first place stands.
+    fn add(&mut self, path: &str, key: &str, line: usize) {
+        self.places.entry(path.to_string()).or_insert_with(|| (key.to_string(), line));
+    }
+}
+
+impl Job {
+    /// `file:line` of the value that names this file or pattern; the job file alone when none does.
+    pub fn place_of(&self, path: &Path) -> String {
+        let line = path.to_str().and_then(|path| self.named.places.get(path)).map(|(_, line)| *line);
+        line.map_or(self.file.display().to_string(), |line| format!("{}:{line}", self.file.display()))
+    }
+
+    /// The fault of a named file that cannot be read (reliability.md section 5: local input is code 65).
+    pub fn unreadable(&self, path: &Path, error: io::ErrorKind) -> Fault {
+        let (why, hint) = match error {
+            io::ErrorKind::NotFound => ("no such file", "a relative path starts at the job file's folder"),
+            io::ErrorKind::PermissionDenied => ("permission denied", "let the user that runs this read it"),
+            io::ErrorKind::IsADirectory => ("it is a folder", "name the file in it"),
+            io::ErrorKind::InvalidData => ("it is not UTF-8 text", "save it as UTF-8"),
+            _ => ("reading failed", "try to open it with another program"),
+        };
+        self.named_fault(path, why, hint)
+    }
+
+    /// The fault of a pattern that no file fits.
+    pub fn matches_nothing(&self, pattern: &str) -> Fault {
+        self.named_fault(Path::new(pattern), "no file fits", "a relative pattern starts at the job file's folder")
+    }
+
+    fn named_fault(&self, path: &Path, why: &str, hint: &str) -> Fault {
+        let key = path.to_str().and_then(|path| self.named.places.get(path)).map_or("file", |(key, _)| key);
+        let what = format!("{key}: {}: {why}", toml_at::quoted(&path.display().to_string()));
+        Fault::new(ExitCode::Data, self.place_of(path), what, hint)
+    }
 }

@@ -1,0 +1,347 @@
+//! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
+//! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
+
+/// One key of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub name: &'static str,
+    /// `required`, `none`, or the value that stands where the key is absent.
+    pub default: &'static str,
+    pub meaning: &'static str,
+    /// A value as it stands in the file.
+    pub example: &'static str,
+}
+
+/// The keys of one section of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// As it stands in the file, `[[source]]`; `the top of the file` before all sections.
+    pub title: &'static str,
+    pub keys: &'static [Key],
+}
+
+/// One kind of file with all its sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileKeys {
+    pub title: &'static str,
+    pub sections: &'static [&'static Keys],
+}
+
+/// All files that a person writes, for documentation.
+pub fn known_keys() -> [&'static FileKeys; 5] {
+    [&JOB, &PRICES, &TEAMS, &NAMES, &FX]
+}
+
+impl Keys {
+    /// The key of that name.
+    pub fn find(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// The rows of a section for documentation, in Markdown.
+pub fn table(keys: &Keys) -> String {
+    let row = |key: &Key| format!("| `{}` | {} | {} | `{}` |\n", key.name, key.default, key.meaning, key.example);
+    let rows: String = keys.keys.iter().map(row).collect();
+    format!("| key | default | meaning | example |\n|---|---|---|---|\n{rows}")
+}
+
+const fn key(name: &'static str, default: &'static str, meaning: &'static str, example: &'static str) -> Key {
+    Key { name, default, meaning, example }
+}
+
+const TOP: &str = "the top of the file";
+const FROM: Key = key("from", "always", "first UTC day on which this holds", "\"2026-01-01\"");
+const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "\"2026-11-10\"");
+
+/// Job file (contract 3.1).
+pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL] };
+pub const JOB_TOP: Keys = Keys {
+    title: TOP,
+    keys: &[
+        key("name", "required", "what messages and the manifest call the job", "\"nightly\""),
+        key("reporting_currency", "\"USD\"", "currency of the second, converted cost column", "\"EUR\""),
+        key("time_zone", "\"UTC\"", "IANA zone of `local_date`; books stay in UTC days", "\"Europe/Berlin\""),
+        key("as_of", "the clock", "the moment the run speaks for, with its offset", "\"2026-11-19T06:00:00Z\""),
+        key("output", "required", "folder that runs are published in", "\"../out/nightly\""),
+        key("state", "required", "folder for what the program remembers between runs", "\"../out/nightly-state\""),
+        key("teams", "none", "team map", "\"teams.toml\""),
+        key("prices", "none", "price books, one for each provider", "[\"prices/openai.toml\"]"),
+        key("names", "none", "names map", "\"names.toml\""),
+        key("fx", "none", "exchange rates", "\"fx.toml\""),
+        key("byte_order_mark", "true", "a byte order mark in the CSV files that people open", "false"),
+        key("window", "trailing 35 days", "section `[window]`: the UTC days to reconcile", "{ trailing_days = 35 }"),
+        key(
+            "ledger",
+            "required",
+            "sections `[[ledger]]`: request ledgers, at least one",
+            "[{ name = \"app\", sqlite = \"ledger.db\" }]",
+        ),
+        key(
+            "source",
+            "required",
+            "sections `[[source]]`: provider accounts, at least one",
+            "[{ provider = \"openai\", account = \"org_acme\" }]",
+        ),
+    ],
+};
+pub const JOB_WINDOW: Keys = Keys {
+    title: "[window]",
+    keys: &[
+        key("trailing_days", "35", "days before the as-of day, 1 to 400, where `from` is absent", "35"),
+        key("from", "none", "first UTC day of the window", "\"2026-10-08\""),
+        key("to", "the as-of day", "UTC day after the last one of the window", "\"2026-11-19\""),
+    ],
+};
+pub const JOB_LEDGER: Keys = Keys {
+    title: "[[ledger]]",
+    keys: &[
+        key("name", "required", "what messages call the ledger; each has its own", "\"app\""),
+        key("kind", "\"native\"", "form of the ledger; this version reads `native`", "\"native\""),
+        key("sqlite", "none", "SQLite file; this or `files`", "\"ledger.db\""),
+        key("files", "none", "CSV or Parquet files or patterns; this or `sqlite`", "[\"ledger/*.csv\"]"),
+        key("table", "\"request_ledger\"", "table or view, with `sqlite`", "\"request_ledger\""),
+        key("currency", "`reporting_currency`", "currency of `expected_cost` where a row has none", "\"USD\""),
+        key("cost_decimals", "none: all digits", "decimals, 0 to 18, that the ledger rounds `expected_cost` to", "6"),
+    ],
+};
+pub const JOB_SOURCE: Keys = Keys {
+    title: "[[source]]",
+    keys: &[
+        key("provider", "required", "whose account it is", "\"openai\""),
+        key("account", "required", "the account as the provider names it; once for each provider", "\"org_acme\""),
+        key("settle_days", "the provider's own", "days, 0 to 400, until a day's figures are taken as settled", "3"),
+        key(
+            "pull",
+            "required",
+            "sections `[[source.pull]]`: saved pages, at least one",
+            "[{ files = [\"openai/costs-*.json\"] }]",
+        ),
+    ],
+};
+pub const JOB_PULL: Keys = Keys {
+    title: "[[source.pull]]",
+    keys: &[
+        key(
+            "files",
+            "required",
+            "saved pages or patterns, taken together; a later pull replaces a day of an earlier one",
+            "[\"openai/costs-*.json\"]",
+        ),
+        key("report", "what the page says", "the report, where a page cannot tell", "\"costs\""),
+        key("group_by", "[]", "what the answer was grouped by", "[\"project_id\"]"),
+        key(
+            "covers",
+            "what the pages show",
+            "UTC days the pages speak for, the second one excluded",
+            "[\"2026-10-08\", \"2026-11-19\"]",
+        ),
+    ],
+};
+
+/// Price book (contract 3.4).
+pub const PRICES: FileKeys =
+    FileKeys { title: "Price book", sections: &[&PRICES_TOP, &PRICES_PRICE, &PRICES_BAND, &PRICES_DISCOUNT] };
+pub const PRICES_TOP: Keys = Keys {
+    title: TOP,
+    keys: &[
+        key("provider", "required", "whose prices they are", "\"openai\""),
+        key("currency", "required", "currency of every price in the book", "\"USD\""),
+        key("checked", "required", "day on which a person last compared the book with the published prices", "\"2026-11-18\""),
+        key("source", "none", "where the prices were read, for people", "\"published price page\""),
+        key(
+            "price",
+            "required",
+            "sections `[[price]]`: dated prices, at least one",
+            "[{ model = \"gpt-5.4\", from = \"2026-03-06\", meters = { input_tokens = \"2.50\" } }]",
+        ),
+        key(
+            "discount",
+            "none",
+            "sections `[[discount]]`: contracted discounts; the last one that fits holds",
+            "[{ from = \"2026-01-01\", percent = \"22\" }]",
+        ),
+    ],
+};
+pub const PRICES_PRICE: Keys = Keys {
+    title: "[[price]]",
+    keys: &[
+        key("model", "required", "model or other priced thing, as provider and ledger name it", "\"gpt-5.4\""),
+        key("from", "required", "first UTC day in force", "\"2026-03-06\""),
+        key("to", "the model's next `from`", "UTC day on which the price is no longer in force", "\"2026-07-30\""),
+        key("per", "1", "units that one price buys, at most 1,000,000,000", "1000000"),
+        key(
+            "meters",
+            "required",
+            "price of each meter, in quotes; a meter left out is unknown, not free",
+            "{ input_tokens = \"2.50\", output_tokens = \"15\" }",
+        ),
+        key("tiers", "{}", "multiplier of each service tier and of `batch`; `standard` is 1", "{ batch = \"0.5\" }"),
+        key(
+            "bands",
+            "[]",
+            "prices for long contexts, ascending",
+            "[{ above_input_tokens = 272000, meters = { input_tokens = \"5\" } }]",
+        ),
+    ],
+};
+pub const PRICES_BAND: Keys = Keys {
+    title: "[[price.bands]]",
+    keys: &[
+        key("above_input_tokens", "required", "the band holds for calls with more input tokens than this", "272000"),
+        key("meters", "required", "meters that cost something else in this band, for the whole call", "{ input_tokens = \"5\" }"),
+    ],
+};
+pub const PRICES_DISCOUNT: Keys = Keys {
+    title: "[[discount]]",
+    keys: &[
+        key("account", "every account", "provider account", "\"org_acme\""),
+        key("api_key_id", "every key", "key id, never the key", "\"key_abc\""),
+        key("model", "every model", "a model of this book", "\"gpt-5.4\""),
+        key("from", "required", "first UTC day in force", "\"2026-01-01\""),
+        TO,
+        key("percent", "required", "per cent taken off the list price, in quotes", "\"22\""),
+    ],
+};
+
+/// Team map (contract 3.4 and 4.5).
+pub const TEAMS: FileKeys = FileKeys { title: "Team map", sections: &[&TEAMS_TOP, &TEAMS_TEAM, &TEAMS_OWNER, &TEAMS_SHARED] };
+pub const TEAMS_TOP: Keys = Keys {
+    title: TOP,
+    keys: &[
+        key("team", "required", "sections `[[team]]`: who can bear cost, at least one", "[{ name = \"growth\" }]"),
+        key(
+            "owner",
+            "none",
+            "sections `[[owner]]`: what belongs to whom",
+            "[{ kind = \"api_key\", name = \"key_abc\", team = \"growth\" }]",
+        ),
+        key("shared", "none", "sections `[[shared]]`: how shared cost is spread", "[{ method = \"proportional\" }]"),
+    ],
+};
+pub const TEAMS_TEAM: Keys = Keys {
+    title: "[[team]]",
+    keys: &[
+        key("name", "required", "the team in every report; not `unattributed` and not `ALL`", "\"growth\""),
+        key("cost_centre", "none", "cost centre, for accounting", "\"CC-100\""),
+        key("gl_account", "none", "general ledger account, for the journal", "\"6100\""),
+    ],
+};
+pub const TEAMS_OWNER: Keys = Keys {
+    title: "[[owner]]",
+    keys: &[
+        key(
+            "kind",
+            "required",
+            "what `name` names: `api_key`, `sub_account`, `account`, `label`, `ledger_team`, `feature` or `client`",
+            "\"api_key\"",
+        ),
+        key("provider", "any", "provider that `name` belongs to; an entry with it wins over one without", "\"openai\""),
+        key("name", "required", "key id, project, account, label … as provider or ledger writes it", "\"key_abc\""),
+        key("team", "required", "a team of this map", "\"growth\""),
+        key("funding", "none", "whose money the key spends: `byok`, `credits` or `fallback_credits`", "\"byok\""),
+        FROM,
+        TO,
+    ],
+};
+pub const TEAMS_SHARED: Keys = Keys {
+    title: "[[shared]]",
+    keys: &[
+        key("provider", "any", "provider whose unowned charges are spread", "\"openai\""),
+        key("categories", "all", "charge categories: `Usage`, `Purchase`, `Tax`, `Credit`, `Adjustment`", "[\"Tax\"]"),
+        key("method", "required", "`proportional` to the teams' own cost, `even` or `fixed`", "\"fixed\""),
+        key("teams", "required by `even`", "teams that bear equal parts", "[\"growth\", \"search\"]"),
+        key(
+            "shares",
+            "required by `fixed`",
+            "part of each team, in quotes; they sum to 1",
+            "{ growth = \"0.7\", search = \"0.3\" }",
+        ),
+        FROM,
+        TO,
+    ],
+};
+
+/// Names map (contract 3.4).
+pub const NAMES: FileKeys = FileKeys { title: "Names map", sections: &[&NAMES_TOP, &NAMES_NAME] };
+pub const NAMES_TOP: Keys = Keys {
+    title: TOP,
+    keys: &[key(
+        "name",
+        "none",
+        "sections `[[name]]`: what names stand for",
+        "[{ kind = \"model\", provider = \"openai\", name = \"gpt-5.4-latest\", is = \"gpt-5.4\" }]",
+    )],
+};
+pub const NAMES_NAME: Keys = Keys {
+    title: "[[name]]",
+    keys: &[
+        key(
+            "kind",
+            "required",
+            "what `name` names: `model`, `meter` (a model that says nothing of what it counts), `api_key` or `sub_account`",
+            "\"model\"",
+        ),
+        key("provider", "required", "provider that uses the name", "\"openai\""),
+        key("name", "required", "the name as it appears", "\"gpt-5.4-latest\""),
+        key("is", "required", "the one name, id or meter that it stands for", "\"gpt-5.4\""),
+        FROM,
+        TO,
+    ],
+};
+
+/// Exchange rates (contract 3.4).
+pub const FX: FileKeys = FileKeys { title: "Exchange rates", sections: &[&FX_TOP, &FX_RATE] };
+pub const FX_TOP: Keys = Keys {
+    title: TOP,
+    keys: &[key(
+        "rate",
+        "none",
+        "sections `[[rate]]`: published rates; a day without one takes the last of the 7 days before",
+        "[{ day = \"2026-11-18\", from = \"EUR\", to = \"USD\", rate = \"1.0853\" }]",
+    )],
+};
+pub const FX_RATE: Keys = Keys {
+    title: "[[rate]]",
+    keys: &[
+        key("day", "required", "day the rate was published for", "\"2026-11-18\""),
+        key("from", "required", "currency that one unit is taken of", "\"EUR\""),
+        key("to", "required", "currency that `rate` is written in", "\"USD\""),
+        key("rate", "required", "how much of `to` one unit of `from` is, in quotes", "\"1.0853\""),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_key() {
+        let page = include_str!("../../jobs/README.md");
+        for section in known_keys().iter().flat_map(|file| file.sections) {
+            assert!(page.contains(&table(section)), "jobs/README.md lacks\n{}", table(section));
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_documentation_are_read() {
+        use crate::job::{fx, names, prices, teams};
+        let page = include_str!("../../jobs/README.md");
+        let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let [_job, book, map, aliases, rates] = examples.as_slice() else { panic!("{examples:?}") };
+        assert_eq!(prices::parse("book", book).err(), None);
+        assert_eq!(teams::parse("map", map).err(), None);
+        assert_eq!(names::parse("aliases", aliases).err(), None);
+        assert_eq!(fx::parse("rates", rates).err(), None);
+    }
+
+    #[test]
+    fn no_section_has_a_key_twice() {
+        for section in known_keys().iter().flat_map(|file| file.sections) {
+            let mut names: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), section.keys.len(), "{}", section.title);
+        }
+    }
+}
