@@ -332,11 +332,13 @@ impl Shares<'_> {
         direct: &BTreeMap<(Sym, NaiveDate, String), Amount>,
     ) -> Vec<(String, Amount)> {
         let provider = self.facts.symbols.text(kind.provider);
-        let rule = self.reference.teams.shared.iter().find(|rule| {
+        let rule = self.reference.teams.shared.iter().filter(|rule| {
             rule.days.contains(day)
                 && rule.provider.as_deref().is_none_or(|named| named == provider)
                 && (rule.categories.is_empty() || rule.categories.iter().any(|named| named == kind.category.name()))
         });
+        // A narrower rule goes before a broader one; the job file has no two equally narrow ones for a day.
+        let rule = rule.max_by_key(|rule| (rule.provider.is_some(), !rule.categories.is_empty()));
         match rule.map(|rule| &rule.method) {
             None => Vec::new(),
             Some(SharedMethod::Even(teams)) => {
