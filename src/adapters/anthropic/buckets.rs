@@ -34,9 +34,9 @@ impl Place {
     }
 
     /// The row, set aside; `amount` is in dollars.
-    pub fn aside<'a>(self, reason: String, amount: Option<Amount>) -> Line<'a> {
+    pub fn aside(self, reason: String, amount: Option<Amount>) -> Quarantined {
         let currency = amount.map(|_| Currency::USD);
-        Line::Quarantined(Quarantined { row: self.row, day: Some(self.day()), reason, amount, currency })
+        Quarantined { row: self.row, day: Some(self.day()), reason, amount, currency }
     }
 
     pub fn nothing<'a>(self) -> Line<'a> {
@@ -58,7 +58,7 @@ pub(super) fn check_cursor(answer: &Value) -> Result<(), BadPage> {
 /// The buckets in the order of the page.
 ///
 /// # Errors
-/// A bucket without readable bounds, longer than a day, or overlapping another of the page: its rows
+/// A bucket without readable bounds, reaching over midnight UTC, or overlapping another of the page: its rows
 /// could not be placed, or their money would count twice.
 pub(super) fn read(data: &[Value]) -> Result<Vec<Bucket<'_>>, BadPage> {
     let hint = "save the page again: every bucket has starting_at, ending_at and results";
@@ -70,8 +70,9 @@ pub(super) fn read(data: &[Value]) -> Result<Vec<Bucket<'_>>, BadPage> {
             })
         };
         let (start, end) = (bound("starting_at")?, bound("ending_at")?);
-        if end <= start || end - start > Duration::days(1) {
-            let what = format!("data[{index}]: expected a bucket of at most one day, found {start:?} to {end:?}");
+        let midnight = start.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        if end <= start || midnight.is_none_or(|midnight| end > midnight) {
+            let what = format!("data[{index}]: expected a bucket within one UTC day, found {start:?} to {end:?}");
             return Err(BadPage::new(what, hint));
         }
         let results = fields::array(entry, "results").map_err(|bad| BadPage::new(format!("data[{index}].{bad}"), hint))?;

@@ -58,7 +58,7 @@ fn one(entry: &Value, place: Place, out: &mut dyn FnMut(Line<'_>)) {
     });
     let (models, (api_key_id, label), sku) = match said {
         Ok(said) => said,
-        Err(aside) => return out(aside),
+        Err(aside) => return out(Line::Quarantined(aside)),
     };
     if models.is_empty() {
         return out(place.nothing());
@@ -72,7 +72,7 @@ fn one(entry: &Value, place: Place, out: &mut dyn FnMut(Line<'_>)) {
     }
 }
 
-fn models<'v>(entry: &'v Value, place: Place) -> Result<Vec<OfModel<'v>>, Line<'static>> {
+fn models<'v>(entry: &'v Value, place: Place) -> Result<Vec<OfModel<'v>>, Quarantined> {
     let breakdown = match entry.get("model_breakdown") {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(breakdown)) => breakdown,
@@ -84,7 +84,7 @@ fn models<'v>(entry: &'v Value, place: Place) -> Result<Vec<OfModel<'v>>, Line<'
     let of_model = |(index, said): (usize, &'v Value)| {
         let named = |fault: String| format!("model_breakdown[{index}].{fault}");
         let estimate = said.get("estimated_cost").unwrap_or(&Value::Null);
-        check_currency(estimate, "currency", place)?;
+        check_currency(estimate, &named("estimated_cost.currency".to_string()), place)?;
         let cost =
             cents(estimate, "amount").map_err(|bad| place.aside(named(format!("estimated_cost.{}", bad.reason)), bad.amount))?;
         let words = || Ok((text(said, "model")?, counts(said)?));
@@ -108,7 +108,8 @@ fn counts(said: &Value) -> Result<[(&'static str, Amount); 4], String> {
 /// Key name and label. A person's address is kept because it is the only label that such a row has.
 fn who(entry: &Value) -> Result<(Option<&str>, Option<&str>), String> {
     let actor = entry.get("actor").unwrap_or(&Value::Null);
-    Ok((text(actor, "api_key_name")?, text(actor, "email_address")?))
+    let of = |key: &str| text(actor, key).map_err(|fault| format!("actor.{fault}"));
+    Ok((of("api_key_name")?, of("email_address")?))
 }
 
 /// Who pays and from where: `subscription, vscode`.

@@ -6,7 +6,7 @@ use super::fields::{Row, Table};
 use super::numbers::{self, BadMoney};
 use super::words::{cost_meter, sku, tier};
 use super::{BadPage, Kind, Page, usage};
-use crate::domain::money::{Amount, Read};
+use crate::domain::money::{Amount, Currency, MONEY_LIMIT, Read};
 use crate::domain::period::{Days, parse_day, parse_instant};
 use crate::domain::usage::{Charge, Line, Precision, Quarantined, meter};
 use chrono::{DateTime, Duration, NaiveDate, Timelike, Utc};
@@ -64,10 +64,7 @@ pub(super) fn read(page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(),
         if let Some(reason) = fault {
             return out(Line::Quarantined(Quarantined { row: row.number, day: None, reason, amount: None, currency: None }));
         }
-        let Some((start, end)) = row.text(DATE).and_then(period) else {
-            let reason = format!("{DATE}: expected a day or a full hour, found {:?}", row.text(DATE).unwrap_or_default());
-            return out(Line::Quarantined(Quarantined { row: row.number, day: None, reason, amount: None, currency: None }));
-        };
+        let Some((start, end)) = row.text(DATE).and_then(period) else { return out(Line::Quarantined(undated(&row))) };
         let day = start.date_naive();
         days = Some(days.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
         hand_on(&row, Place { row: row.number, start, end }, out);
@@ -110,6 +107,19 @@ fn period(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     Some((start, start.checked_add_signed(Duration::hours(1))?)).filter(|_| full)
 }
 
+/// A row whose period cannot be told; its amount, where it has one, is not lost.
+fn undated(row: &Row<'_>) -> Quarantined {
+    let written = row.text(DATE).unwrap_or_default();
+    let amount = number(row, "cost_usd").ok().flatten().map(|read| read.amount).filter(|amount| amount.abs() < MONEY_LIMIT);
+    Quarantined {
+        row: row.number,
+        day: parse_instant(written).map(|instant| instant.date_naive()),
+        reason: format!("{DATE}: expected a day or a full hour, found {written:?}"),
+        amount,
+        currency: amount.map(|_| Currency::USD),
+    }
+}
+
 /// A cell that says something: `--` stands where a column does not apply.
 fn cell<'r>(row: &'r Row<'_>, column: &str) -> Option<&'r str> {
     row.text(column).filter(|text| *text != "--")
@@ -146,13 +156,13 @@ fn cost(row: &Row<'_>, place: Place, out: &mut dyn FnMut(Line<'_>)) {
     let dollars = |column: &str| number(row, column)?.map(|read| numbers::dollars(column, read)).transpose();
     let cost = match dollars("cost_usd") {
         Ok(Some(cost)) => cost,
-        Ok(None) => return out(place.aside("cost_usd: expected a number, found nothing".to_string(), None)),
-        Err(BadMoney { reason, amount }) => return out(place.aside(reason, amount)),
+        Ok(None) => return out(Line::Quarantined(place.aside("cost_usd: expected a number, found nothing".to_string(), None))),
+        Err(BadMoney { reason, amount }) => return out(Line::Quarantined(place.aside(reason, amount))),
     };
     let list = match dollars("list_price_usd") {
         Ok(list) => list,
         // What stands there is the list cost; the amount of the row itself is the billed one.
-        Err(BadMoney { reason, .. }) => return out(place.aside(reason, Some(cost.amount))),
+        Err(BadMoney { reason, .. }) => return out(Line::Quarantined(place.aside(reason, Some(cost.amount)))),
     };
     let words = words(row);
     out(Line::Charge(Charge {
@@ -169,7 +179,7 @@ fn cost(row: &Row<'_>, place: Place, out: &mut dyn FnMut(Line<'_>)) {
 fn tokens(row: &Row<'_>, place: Place, out: &mut dyn FnMut(Line<'_>)) {
     let counts = match counts(row) {
         Ok(counts) => counts,
-        Err(reason) => return out(place.aside(reason, None)),
+        Err(reason) => return out(Line::Quarantined(place.aside(reason, None))),
     };
     let words = words(row);
     usage::hand_on(&charge(row, "model_version", words.as_deref(), place), &counts, place, out);

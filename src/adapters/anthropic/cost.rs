@@ -10,16 +10,16 @@ use serde_json::Value;
 /// Hands on one row. Rows with equal coordinates are both handed on: they are to be added.
 pub(super) fn row(row: &Value, place: Place, out: &mut dyn FnMut(Line<'_>)) {
     if let Err(aside) = check_currency(row, "currency", place) {
-        return out(aside);
+        return out(Line::Quarantined(aside));
     }
     let cost = match numbers::cents(row, "amount") {
         Ok(cost) => cost,
-        Err(bad) => return out(place.aside(bad.reason, bad.amount)),
+        Err(bad) => return out(Line::Quarantined(place.aside(bad.reason, bad.amount))),
     };
     let words = || Ok((Dimensions::of(row)?, text(row, "cost_type")?, text(row, "token_type")?));
     let (dimensions, cost_type, token_type) = match words() {
         Ok(words) => words,
-        Err(reason) => return out(place.aside(reason, Some(cost.amount))),
+        Err(reason) => return out(Line::Quarantined(place.aside(reason, Some(cost.amount)))),
     };
     out(Line::Charge(Charge {
         meter: cost_meter(cost_type, token_type),
@@ -30,12 +30,12 @@ pub(super) fn row(row: &Value, place: Place, out: &mut dyn FnMut(Line<'_>)) {
 }
 
 /// Only US dollars are documented. Amounts are in the currency's lowest unit, and which part of the
-/// currency that is would be a guess for any other.
-pub(super) fn check_currency<'a>(value: &Value, key: &str, place: Place) -> Result<(), Line<'a>> {
-    let currency = fields::text(value, key).and_then(|code| Currency::parse(code).ok());
+/// currency that is would be a guess for any other. `path` names the field in the reason.
+pub(super) fn check_currency(value: &Value, path: &str, place: Place) -> Result<(), Quarantined> {
+    let currency = fields::text(value, "currency").and_then(|code| Currency::parse(code).ok());
     if currency == Some(Currency::USD) {
         return Ok(());
     }
-    let reason = format!("{key}: expected \"USD\", found {}", fields::found(value.get(key)));
-    Err(Line::Quarantined(Quarantined { row: place.row, day: Some(place.day()), reason, amount: None, currency }))
+    let reason = format!("{path}: expected \"USD\", found {}", fields::found(value.get("currency")));
+    Err(Quarantined { currency, ..place.aside(reason, None) })
 }

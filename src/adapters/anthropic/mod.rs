@@ -85,6 +85,7 @@ impl Adapter for Anthropic {
         let read_row = match kind {
             Some(Kind::Cost) => cost::row,
             Some(Kind::Usage) => usage::row,
+            // Nothing to read: the days of an empty page are known, whichever report it is.
             _ if buckets.iter().all(|bucket| bucket.results.is_empty()) => cost::row,
             _ => return Err(unknown_rows(&buckets)),
         };
@@ -147,10 +148,11 @@ fn row_kind(row: &Value) -> Option<Kind> {
     }
 }
 
-/// Rows of the Claude Enterprise analytics reports: another product whose spend is not API spend.
+/// Rows of the Claude Enterprise analytics reports: another product whose spend is not API spend. One
+/// field alone does not tell, because the API's own rows may gain fields.
 fn is_analytics(bucket: &Value) -> bool {
     let rows = bucket.get("results").and_then(Value::as_array);
-    rows.is_some_and(|rows| rows.iter().any(|row| row.get("rbac_group_id").is_some() || row.get("product").is_some()))
+    rows.is_some_and(|rows| rows.iter().any(|row| ["product", "list_amount"].iter().all(|key| row.get(key).is_some())))
 }
 
 fn unknown_rows(buckets: &[buckets::Bucket<'_>]) -> BadPage {
@@ -176,4 +178,50 @@ fn refuse_error(answer: &Value) -> Result<(), BadPage> {
     let kind = answer.get("error").and_then(|error| fields::text(error, "type")).unwrap_or("unknown");
     let kind: String = kind.chars().take(40).collect();
     Err(BadPage::new(format!("expected a page, found the API's error {kind:?}"), "pull the page again once the error is mended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGES: [&[u8]; 5] = [
+        include_bytes!("../../../fixtures/anthropic/basic-cost.json"),
+        include_bytes!("../../../fixtures/anthropic/basic-usage.json"),
+        include_bytes!("../../../fixtures/anthropic/basic-claude-code.json"),
+        include_bytes!("../../../fixtures/anthropic/basic-console-cost.csv"),
+        include_bytes!("../../../fixtures/anthropic/basic-console-usage.csv"),
+    ];
+
+    /// Lines that are not coverage, or none for a refused page.
+    fn rows(bytes: &[u8]) -> Option<usize> {
+        let page = Page { file: "page", bytes, group_by: &[] };
+        let mut rows = 0;
+        let _ = Anthropic.identify(&page);
+        Anthropic.parse(&page, &mut |line| rows += usize::from(!matches!(line, Line::Covers(_)))).ok().map(|()| rows)
+    }
+
+    #[test]
+    fn each_report_is_known_by_its_shape() {
+        let names = PAGES.map(|bytes| Anthropic.identify(&Page { file: "page", bytes, group_by: &[] }).map(|report| report.name));
+        let expected = ["cost_report", "usage_report/messages", "claude_code", "console_cost", "console_usage"];
+        assert_eq!(names, expected.map(Some));
+    }
+
+    #[test]
+    fn damaged_pages_never_panic_and_cut_ones_are_never_read_whole() {
+        for page in PAGES {
+            let whole = rows(page).unwrap();
+            for end in 0..page.trim_ascii_end().len() {
+                let read = rows(&page[..end]);
+                assert!(read.is_none() || (page[0] != b'{' && read <= Some(whole)), "cut at {end}");
+            }
+            for at in (0..page.len()).step_by(3) {
+                for byte in [b'9', b'-', 0xff] {
+                    let mut damaged = page.to_vec();
+                    damaged[at] = byte;
+                    let _ = rows(&damaged);
+                }
+            }
+        }
+    }
 }

@@ -72,12 +72,12 @@ fn hundredth(digits: &str) -> String {
 /// # Errors
 /// Negative or too large.
 pub(super) fn dollars(field: &str, read: Read) -> Result<Read, BadMoney> {
-    if read.amount.is_negative() || read.residue < 0 && read.amount.is_zero() {
+    if read.amount.abs() >= MONEY_LIMIT {
+        return Err(BadMoney::from(format!("{field}: {} dollars is too large to be true", read.amount)));
+    }
+    if read.amount.is_negative() || (read.amount.is_zero() && read.residue < 0) {
         let reason = format!("{field}: expected no negative amount, found {} dollars", read.amount);
         return Err(BadMoney { reason, amount: Some(read.amount) });
-    }
-    if read.amount >= MONEY_LIMIT {
-        return Err(BadMoney::from(format!("{field}: {} dollars is too large to be true", read.amount)));
     }
     Ok(read)
 }

@@ -18,7 +18,7 @@ pub(super) fn row(row: &Value, place: Place, out: &mut dyn FnMut(Line<'_>)) {
     let read = || Ok((counts(row)?, Dimensions::of(row)?, text(row, "api_key_id")?, who(row)?));
     let (counts, dimensions, api_key_id, label) = match read() {
         Ok(read) => read,
-        Err(reason) => return out(place.aside(reason, None)),
+        Err(reason) => return out(Line::Quarantined(place.aside(reason, None))),
     };
     let charge = Charge { api_key_id, label, ..dimensions.on(place.charge()) };
     hand_on(&charge, &counts, place, out);
