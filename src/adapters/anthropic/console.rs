@@ -40,6 +40,9 @@ pub(super) fn kind(table: &Table<'_>) -> Option<Kind> {
     }
 }
 
+/// Reads one row whose place is known.
+type HandOn = fn(&Row<'_>, Place, &mut dyn FnMut(Line<'_>));
+
 /// Hands on every row of an export. The export speaks for the days from its first to its last row; a
 /// file of one hour (`…_15h_UTC.csv`) for no whole day, and a file without rows names no day.
 ///
@@ -47,7 +50,7 @@ pub(super) fn kind(table: &Table<'_>) -> Option<Kind> {
 /// Not one of the exports, rows without a column that they need, or a last row that is cut short.
 pub(super) fn read(page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
     let mut table = Table::new(page.bytes)?;
-    let (columns, hand_on): (&[&str], fn(&Row<'_>, Place, &mut dyn FnMut(Line<'_>))) = match kind(&table) {
+    let (columns, hand_on): (&[&str], HandOn) = match kind(&table) {
         Some(Kind::ConsoleCost) => (&COST_COLUMNS, cost),
         Some(Kind::ConsoleUsage) => (&USAGE_COLUMNS, tokens),
         _ => return Err(unknown_header(&table)),
