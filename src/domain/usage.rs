@@ -92,6 +92,17 @@ impl CostBasis {
     }
 }
 
+/// What a report measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measures {
+    /// What was billed, with or without quantities.
+    Money,
+    /// Quantities without money, to be joined to the money of another report.
+    Quantity,
+    /// Estimates that overlap what other reports bill: shown beside the books, never in them.
+    Estimate,
+}
+
 /// How a source writes its amounts: what a difference within its own precision may come to
 /// (contract 4.8, "Rounding tolerance").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,6 +219,8 @@ pub struct Quarantined {
 
 /// What an adapter reads from a page. Every data row ends as at least one `Charge`, as `Quarantined`
 /// or as `Nothing`; that is how rows are counted (contract section 5, law 3).
+// A line lives on the stack from the adapter to the reader; boxing the charge would cost an allocation per row.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Line<'a> {
     Charge(Charge<'a>),
