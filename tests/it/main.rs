@@ -1,3 +1,4 @@
 //! All integration tests in one binary: every further one would link Polars again.
 
 mod adapters;
+mod crash;
