@@ -1,11 +1,13 @@
-//! The only room that does I/O: files, databases, the terminal.
+//! The only room that does I/O: files, databases, the terminal, the clock, signals.
 
+pub mod clock;
 pub mod lock;
 pub mod log;
 pub mod manifest;
 pub mod preflight;
 pub mod publish;
 pub mod recover;
+pub mod signals;
 pub mod state;
 pub mod verify;
 

@@ -4,6 +4,7 @@
 use super::crash;
 use super::manifest::{self, FileEntry, Manifest, RunName, verify_run};
 use super::recover::{UNFINISHED, on_disk, open_items, point, pointed, recover};
+use super::signals;
 use super::state::{RunRow, State};
 use crate::domain::fault::{ExitCode, Fault};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -82,7 +83,9 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
         content_sha256: content,
         files,
     };
-    let committed = build(&building, publication, &manifest)
+    let built = build(&building, publication, &manifest);
+    let whole = signals::hold();
+    let committed = built
         .and_then(|()| prepare(state, &manifest))
         .and_then(|()| commit(out, state, &building, name, seen));
     if let Err(fault) = committed {
@@ -93,7 +96,9 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
     // From here on the run is published, whatever happens.
     let drift = publication.files.iter().find(|(file, _)| file == "drift.csv");
     let items = drift.map_or_else(Vec::new, |(_, bytes)| open_items(bytes));
-    finish(out, state, name, &items, &mut warnings)?;
+    let finished = finish(out, state, name, &items, &mut warnings);
+    whole.done();
+    finished?;
     Ok(Published { name, new: true, warnings })
 }
 

@@ -142,6 +142,11 @@ fn by_status(path: &Path) -> Result<BTreeMap<String, u64>, Fault> {
     Ok(counts)
 }
 
+/// The name of the newest published run.
+pub fn latest(out: &Path) -> Option<String> {
+    pointed(out, "latest").map(|name| name.to_string())
+}
+
 /// Reads an age such as `26h`, `90m` or `2d`. None for anything else.
 pub fn parse_age(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;
