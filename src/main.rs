@@ -139,7 +139,7 @@ fn report(fault: &Fault, latest: Option<&str>) -> ExitCode {
     // A closed stderr changes nothing about the outcome.
     let _ = writeln!(
         std::io::stderr(),
-        "{fault}\n\nerror[{}] {place}{what}; published nothing{latest}",
+        "{fault}\nerror[{}] {place}{what}; published nothing{latest}",
         fault.code.name()
     );
     fault.code

@@ -2,3 +2,5 @@
 
 mod adapters;
 mod crash;
+mod errors;
+mod tidy;
