@@ -2,6 +2,7 @@
 //! adapter knows another.
 
 mod fields;
+mod openrouter;
 
 use crate::domain::usage::Line;
 
@@ -74,7 +75,7 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[];
+pub const ADAPTERS: &[&dyn Adapter] = &[&openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
