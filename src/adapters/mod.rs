@@ -4,6 +4,7 @@
 mod anthropic;
 mod fields;
 mod openai;
+mod openrouter;
 
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
@@ -68,7 +69,7 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &openai::OpenAi];
+pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
