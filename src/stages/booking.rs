@@ -73,7 +73,7 @@ impl Gathered {
                 if let Some(cost) = amount(line.cost) {
                     let sum = sums.entry((slice, kind.currency)).or_insert((Amount::ZERO, kind.basis));
                     sum.0 = sum.0.checked_add(cost).unwrap_or(sum.0);
-                    *tolerances.entry(slice).or_default() += kind.precision.per_line().atto();
+                    *tolerances.entry(slice).or_default() += kind.precision.of_requests(line.requests).atto();
                     // One entry per row would be one per request: only coarse reports are told apart by model.
                     if self.facts.reports.len() > 1 {
                         let sum = models.entry((slice, kind.currency, kind.model)).or_default();

@@ -228,7 +228,7 @@ impl<'a> Judge<'a> {
     /// The room that the sources' own rounding leaves (contract 4.8).
     pub fn tolerance(&self, m: &Match) -> Amount {
         let lines = m.lines.iter().map(|line| &self.facts.lines[*line as usize]).filter(|line| line.cost != NO_AMOUNT);
-        let provider: i128 = lines.map(|line| self.facts.charge_kind(line).precision.per_line().atto()).sum();
+        let provider: i128 = lines.map(|line| self.facts.charge_kind(line).precision.of_requests(line.requests).atto()).sum();
         let ledger: i128 = m
             .pieces
             .iter()
