@@ -1,6 +1,7 @@
 //! One file per provider: bytes in, charges and quarantine out. No I/O, no clock, no Polars, and no
 //! adapter knows another.
 
+mod fal;
 mod fields;
 
 use crate::domain::usage::Line;
@@ -74,7 +75,7 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[];
+pub const ADAPTERS: &[&dyn Adapter] = &[&fal::Fal];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
