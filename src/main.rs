@@ -137,11 +137,7 @@ fn report(fault: &Fault, latest: Option<&str>) -> ExitCode {
     let latest = latest.map(|name| format!("; latest is {name}")).unwrap_or_default();
     let what = fault.what.replace('\n', " ");
     // A closed stderr changes nothing about the outcome.
-    let _ = writeln!(
-        std::io::stderr(),
-        "{fault}\nerror[{}] {place}{what}; published nothing{latest}",
-        fault.code.name()
-    );
+    let _ = writeln!(std::io::stderr(), "{fault}\nerror[{}] {place}{what}; published nothing{latest}", fault.code.name());
     fault.code
 }
 

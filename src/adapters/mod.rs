@@ -2,8 +2,12 @@
 //! adapter knows another.
 
 mod anthropic;
+mod fal;
+mod fields;
 mod fields;
 mod openai;
+mod openai;
+mod openrouter;
 mod openrouter;
 
 use crate::domain::usage::Line;
@@ -69,7 +73,7 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &openai::OpenAi, &openrouter::OpenRouter];
+pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {

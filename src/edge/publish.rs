@@ -85,9 +85,7 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
     };
     let built = build(&building, publication, &manifest);
     let whole = signals::hold();
-    let committed = built
-        .and_then(|()| prepare(state, &manifest))
-        .and_then(|()| commit(out, state, &building, name, seen));
+    let committed = built.and_then(|()| prepare(state, &manifest)).and_then(|()| commit(out, state, &building, name, seen));
     if let Err(fault) = committed {
         // Give the space back at once; what cannot be removed now the next run clears away.
         let _ = fs::remove_dir_all(&building);

@@ -71,9 +71,8 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     for table in tables::tables(&outcome, job.reporting_currency)? {
         files.push((table.file.to_string(), csv::render(&table, job.byte_order_mark)));
     }
-    laws::check(&files).map_err(|what| {
-        Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json")
-    })?;
+    laws::check(&files)
+        .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));
 
     let complete = unusable.is_empty() && is_complete(&outcome);

@@ -27,11 +27,8 @@ fn outcome(case: &Path, world: &Path) -> String {
         assert!(status.success(), "{}: setup.sh failed", case.display());
     }
     let arguments = std::fs::read_to_string(case.join("command.txt")).unwrap_or_else(|_| "check job.toml".to_string());
-    let output = Command::new(env!("CARGO_BIN_EXE_tieout"))
-        .args(arguments.split_whitespace())
-        .current_dir(world)
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_tieout")).args(arguments.split_whitespace()).current_dir(world).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     format!("exit {}\n{stderr}", output.status.code().unwrap())
 }
