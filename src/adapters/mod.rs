@@ -4,14 +4,8 @@
 mod anthropic;
 mod fal;
 mod fields;
-mod fields;
-mod openai;
 mod openai;
 mod openrouter;
-mod openrouter;
-
-use crate::domain::usage::Line;
-pub use crate::domain::usage::Measures;
 
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
