@@ -7,6 +7,9 @@ mod fields;
 mod openai;
 mod openrouter;
 
+use crate::domain::usage::Line;
+pub use crate::domain::usage::Measures;
+
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {

@@ -8,7 +8,8 @@ use crate::edge::log::Progress;
 use crate::edge::publish::{Publication, may_publish, publish};
 use crate::edge::recover::recover;
 use crate::edge::state::State;
-use crate::edge::{ledger, preflight, verify};
+use crate::edge::{ledger, pages, preflight, verify};
+use crate::job::Job;
 use crate::report::{csv, laws, tables, text};
 use crate::stages;
 use crate::stages::results::{Outcome, SliceStatus};
@@ -57,6 +58,7 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     for source in &job.ledgers {
         ledger::check(source)?;
     }
+    files_are_there(job)?;
     let first_seen = state.first_seen()?.into_iter().collect();
 
     let snapshot = snapshot::read(&loaded, progress)?;
@@ -107,12 +109,17 @@ pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
     for source in &loaded.job.ledgers {
         ledger::check(source)?;
     }
-    for pull in loaded.job.sources.iter().flat_map(|source| &source.pulls) {
-        for pattern in &pull.files {
-            crate::edge::pages::matching(pattern).map_err(|_| loaded.job.matches_nothing(pattern))?;
-        }
-    }
+    files_are_there(&loaded.job)?;
     Ok(loaded)
+}
+
+/// Every path and pattern of the sources names at least one file.
+fn files_are_there(job: &Job) -> Result<(), Fault> {
+    for pattern in job.sources.iter().flat_map(|source| &source.pulls).flat_map(|pull| &pull.files) {
+        pages::matching(pattern)
+            .map_err(|fault| if fault.code == ExitCode::Config { job.matches_nothing(pattern) } else { fault })?;
+    }
+    Ok(())
 }
 
 /// Checks published files against their manifests; what it found in one sentence.
