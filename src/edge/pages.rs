@@ -22,7 +22,7 @@ const FILES: &str = "check `files` in the job file; a relative path starts at th
 pub fn for_each_page(files: &[String], each: &mut dyn FnMut(&str, &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut paths = Vec::new();
     for pattern in files {
-        paths.extend(named(pattern)?);
+        paths.extend(matching(pattern)?);
     }
     paths.sort();
     paths.dedup();
@@ -39,7 +39,7 @@ pub fn for_each_page(files: &[String], each: &mut dyn FnMut(&str, &[u8]) -> Resu
 }
 
 /// The files of one path or pattern. A path that exists is itself, whatever characters it has.
-fn named(pattern: &str) -> Result<Vec<PathBuf>, Fault> {
+pub fn matching(pattern: &str) -> Result<Vec<PathBuf>, Fault> {
     let config = |what: String, hint: &str| Fault::new(ExitCode::Config, pattern, what, hint);
     if Path::new(pattern).is_dir() {
         return Err(config("is a folder, not a file".to_string(), "name the files in it: folder/*.json"));
