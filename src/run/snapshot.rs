@@ -98,13 +98,11 @@ fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Repo
     }
     // What no report can be told from is read once for what is wrong with it.
     adapter.parse(page, &mut |_| {})?;
-    Err({
-        let known: Vec<&str> = adapter.reports().iter().map(|report| report.name).collect();
-        BadPage::new(
-            format!("this is none of the reports of {}", adapter.name()),
-            format!("is the file filed under the right provider? If it is, name its report in the job: {}", known.join(", ")),
-        )
-    })
+    let known: Vec<&str> = adapter.reports().iter().map(|report| report.name).collect();
+    Err(BadPage::new(
+        format!("this is none of the reports of {}", adapter.name()),
+        format!("is the file filed under the right provider? If it is, name its report in the job: {}", known.join(", ")),
+    ))
 }
 
 fn read_ledgers(loaded: &Loaded, facts: Facts, progress: &Progress) -> Result<(Facts, LedgerSide), Fault> {
