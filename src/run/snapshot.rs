@@ -93,7 +93,12 @@ fn read_pull(
 
 fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Report, BadPage> {
     let named = pull.report.as_ref().and_then(|name| adapter.reports().iter().find(|report| report.name == name));
-    named.or_else(|| adapter.identify(page)).copied().ok_or_else(|| {
+    if let Some(report) = named.or_else(|| adapter.identify(page)) {
+        return Ok(*report);
+    }
+    // What no report can be told from is read once for what is wrong with it.
+    adapter.parse(page, &mut |_| {})?;
+    Err({
         let known: Vec<&str> = adapter.reports().iter().map(|report| report.name).collect();
         BadPage::new(
             format!("this is none of the reports of {}", adapter.name()),
