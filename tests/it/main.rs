@@ -7,4 +7,5 @@ mod crash;
 mod demo;
 mod docs;
 mod errors;
+mod scenarios;
 mod tidy;
