@@ -197,9 +197,9 @@ pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
                 continue;
             }
         } else if line_count[at] == 1 && entry_count[at] == 1 && odd[at] == 0 && billed[at] == expected[at] {
-            let same_account = facts.charge_kind(&facts.lines[line as usize]).account
-                == facts.entry_kind(&facts.entries[entry as usize]).account;
-            if line_day[at] == entry_day[at] && same_account {
+            let charge = facts.charge_kind(&facts.lines[line as usize]);
+            let own = facts.entry_kind(&facts.entries[entry as usize]);
+            if line_day[at] == entry_day[at] && (charge.account, charge.currency) == (own.account, own.currency) {
                 clean.push((line, entry));
                 continue;
             }
