@@ -6,9 +6,11 @@ use super::matching::{Grain, Key, Match, Piece, batch_number};
 use super::results::Reason;
 use super::symbols::NONE;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::usage::meter;
 use std::collections::BTreeMap;
 
-/// An entry as pieces, one for each meter; its whole cost stands with the first.
+/// An entry as pieces, one for each meter; its whole cost stands with the first, reasoning with the output
+/// that it is part of.
 pub fn pieces_of(facts: &Facts, index: u32) -> Vec<Piece> {
     let entry = &facts.entries[index as usize];
     let whole = Piece {
@@ -31,9 +33,16 @@ pub fn pieces_of(facts: &Facts, index: u32) -> Vec<Piece> {
     let piece = |(place, part): (usize, &super::facts::Part)| Piece {
         meter: part.meter,
         quantity: part.quantity,
-        ..if place == 0 { whole } else { rest }
+        ..if place == 0 { Piece { reasoning: 0, ..whole } } else { rest }
     };
-    parts.iter().enumerate().map(piece).collect()
+    let mut pieces: Vec<Piece> = parts.iter().enumerate().map(piece).collect();
+    if whole.reasoning != 0
+        && let Some(output) = facts.symbols.find(meter::OUTPUT_TOKENS)
+        && let Some(piece) = pieces.iter_mut().find(|piece| piece.meter == output)
+    {
+        piece.reasoning = whole.reasoning;
+    }
+    pieces
 }
 
 /// The key of a single line, for what stands alone.
