@@ -229,15 +229,11 @@ impl<'a> Judge<'a> {
     pub fn tolerance(&self, m: &Match) -> Amount {
         let lines = m.lines.iter().map(|line| &self.facts.lines[*line as usize]).filter(|line| line.cost != NO_AMOUNT);
         let provider: i128 = lines.map(|line| self.facts.charge_kind(line).precision.per_line().atto()).sum();
-        let ledger: i128 = m
-            .pieces
-            .iter()
-            .map(|piece| {
-                let kind = &self.facts.entry_kinds.all()[piece.kind as usize];
-                let precision = self.facts.ledgers[usize::from(kind.ledger)].precision;
-                precision.per_line().atto() * i128::from(piece.count)
-            })
-            .sum();
+        let per_row = |kind: u32| {
+            let ledger = self.facts.entry_kinds.all()[kind as usize].ledger;
+            self.facts.ledgers[usize::from(ledger)].precision.per_line().atto()
+        };
+        let ledger: i128 = m.row_counts().into_iter().map(|((kind, _), count)| per_row(kind) * i128::from(count)).sum();
         Amount::from_atto(provider + ledger)
     }
 

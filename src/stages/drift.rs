@@ -187,13 +187,7 @@ fn tell_apart(rows: &mut [Drift]) {
 
 fn items(facts: &Facts, m: &Match) -> u64 {
     let lines = m.lines.iter().filter(|line| facts.lines[**line as usize].cost != NO_AMOUNT).count();
-    let mut entries: BTreeMap<(u32, i32), u32> = BTreeMap::new();
-    for piece in &m.pieces {
-        // A row with several meters counts in each of their pieces, and once here.
-        let count = entries.entry((piece.kind, piece.day)).or_default();
-        *count = (*count).max(piece.count);
-    }
-    lines as u64 + entries.values().map(|count| u64::from(*count)).sum::<u64>()
+    lines as u64 + m.row_counts().values().map(|count| u64::from(*count)).sum::<u64>()
 }
 
 /// Where to look: the first line and the first row, with how many more there are.

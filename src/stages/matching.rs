@@ -12,6 +12,7 @@ use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::usage::ChargeCategory;
 use hashbrown::HashMap;
 use polars::prelude::*;
+use std::collections::BTreeMap;
 
 /// How fine a match is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +125,21 @@ impl Match {
     pub fn billed(&self, facts: &Facts) -> Amount {
         let costs = self.lines.iter().filter_map(|line| amount(facts.lines[*line as usize].cost));
         sum(costs).unwrap_or_default()
+    }
+
+    /// How many ledger rows it has of each kind and day. A row with several meters counts in each of
+    /// their pieces, and once here.
+    pub fn row_counts(&self) -> BTreeMap<(u32, i32), u32> {
+        let mut by_meter: BTreeMap<(u32, i32, Sym), u32> = BTreeMap::new();
+        for piece in &self.pieces {
+            *by_meter.entry((piece.kind, piece.day, piece.meter)).or_default() += piece.count;
+        }
+        let mut rows: BTreeMap<(u32, i32), u32> = BTreeMap::new();
+        for ((kind, day, _), count) in by_meter {
+            let most = rows.entry((kind, day)).or_default();
+            *most = (*most).max(count);
+        }
+        rows
     }
 
     /// What the ledger expected.
