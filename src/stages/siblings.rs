@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::matching::{ANY, Grain, Match};
 use super::results::Reason;
 use super::symbols::Sym;
-use crate::domain::money::{Amount, sum};
+use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::usage::meter;
 use std::collections::BTreeMap;
 
@@ -109,12 +109,12 @@ fn differ_only_in(a: &Match, b: &Match, reason: Reason) -> bool {
 
 /// Input classes of one key that differ but add up to the same total.
 fn recut_inputs(matches: &[Match], verdicts: &mut [Verdict], members: &[usize], classes: &[Sym]) {
-    let mut groups: BTreeMap<(i32, [Sym; 5]), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(i32, Currency, [Sym; 5]), Vec<usize>> = BTreeMap::new();
     for at in members {
         let m = &matches[*at];
         let [a, b, c, d, e, meter] = m.key.dims();
         if classes.contains(&meter) && verdicts[*at].pair.is_none() {
-            groups.entry((m.day, [a, b, c, d, e])).or_default().push(*at);
+            groups.entry((m.day, m.currency, [a, b, c, d, e])).or_default().push(*at);
         }
     }
     for group in groups.values().filter(|group| group.len() > 1) {
