@@ -254,6 +254,8 @@ impl<'a> Judge<'a> {
                 None => {}
             }
         }
+        // Calls are no measure of what the ledger counts in them.
+        measured.remove(&self.requests);
         let whole_calls = billed.remove(&self.requests).is_some() | unmeasured.remove(&self.requests);
         for meter in &unmeasured {
             billed.remove(meter);
