@@ -206,7 +206,13 @@ fn rest_of_entries(facts: &Facts, covered: &Covered, lone: &[u32], matches: &mut
             std::collections::btree_map::Entry::Vacant(place) => {
                 place.insert(own);
             }
-            std::collections::btree_map::Entry::Occupied(mut place) => place.get_mut().pieces.append(&mut own.pieces),
+            std::collections::btree_map::Entry::Occupied(mut place) => {
+                let copies = place.get_mut();
+                if copies.key.meter != own.key.meter {
+                    copies.key.meter = NONE;
+                }
+                copies.pieces.append(&mut own.pieces);
+            }
         }
     }
     matches.extend(copies.into_values());

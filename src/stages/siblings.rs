@@ -29,12 +29,21 @@ pub fn explain(facts: &Facts, matches: &[Match], verdicts: &mut [Verdict], mut n
         }
     }
     let classes: Vec<Sym> = meter::INPUT_CLASSES.iter().filter_map(|class| facts.symbols.find(class)).collect();
-    for members in slices.values() {
+    for members in slices.values_mut() {
+        // Which of several candidates make a pair may not depend on the order in which rows were read.
+        members.sort_by_key(|at| order(facts, &matches[*at], &verdicts[*at]));
         for reason in [Reason::Model, Reason::Tier, Reason::CutOff] {
             pair_up(matches, verdicts, members, reason, &mut next_pair);
         }
         recut_inputs(matches, verdicts, members, &classes);
     }
+}
+
+fn order<'a>(facts: &'a Facts, m: &Match, verdict: &Verdict) -> impl Ord + use<'a> {
+    let word = |sym: Sym| if sym == ANY { "*" } else { facts.symbols.text(sym) };
+    let [sub_account, api_key_id, model, tier, batch, meter] = m.key.dims();
+    let dims = ([sub_account, api_key_id, model, tier, meter].map(word), batch);
+    (m.day, m.currency, dims, verdict.difference, verdict.billed)
 }
 
 /// Finds pairs of opposite differences that agree in all dimensions but the one that the reason names.
