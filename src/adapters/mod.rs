@@ -2,8 +2,10 @@
 //! adapter knows another.
 
 mod anthropic;
+mod fal;
 mod fields;
 mod openai;
+mod openrouter;
 
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
@@ -68,7 +70,7 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &openai::OpenAi];
+pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {

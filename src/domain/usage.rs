@@ -117,6 +117,13 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The most that a line standing for so many requests may be off: an aggregate of cut amounts has lost
+    /// up to a unit with each of them, one that was rounded as a whole was rounded once.
+    pub fn of_requests(self, requests: u32) -> Amount {
+        let times = if matches!(self, Precision::Cut(_)) { requests.max(1) } else { 1 };
+        Amount::from_atto(self.per_line().atto() * i128::from(times))
+    }
+
     /// The most that one line may be off.
     pub fn per_line(self) -> Amount {
         let unit = |places: u8| Amount::from_atto(10i128.pow(18u32.saturating_sub(u32::from(places))));

@@ -9,8 +9,8 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::usage::meter;
 use std::collections::BTreeMap;
 
-/// An entry as pieces, one for each meter; its whole cost stands with the first, reasoning with the output
-/// that it is part of.
+/// An entry as pieces, one for each meter; its whole cost stands with the first, its reasoning with the
+/// output that it is part of.
 pub fn pieces_of(facts: &Facts, index: u32) -> Vec<Piece> {
     let entry = &facts.entries[index as usize];
     let whole = Piece {
@@ -29,20 +29,16 @@ pub fn pieces_of(facts: &Facts, index: u32) -> Vec<Piece> {
     if parts.is_empty() {
         return vec![whole];
     }
-    let rest = Piece { cost: Amount::ZERO, book_cost: Amount::ZERO, reasoning: 0, ..whole };
+    let output = facts.symbols.find(meter::OUTPUT_TOKENS);
+    let of_output = parts.iter().position(|part| Some(part.meter) == output).unwrap_or(0);
+    let rest = Piece { cost: Amount::ZERO, book_cost: Amount::ZERO, ..whole };
     let piece = |(place, part): (usize, &super::facts::Part)| Piece {
         meter: part.meter,
         quantity: part.quantity,
-        ..if place == 0 { Piece { reasoning: 0, ..whole } } else { rest }
+        reasoning: if place == of_output { whole.reasoning } else { 0 },
+        ..if place == 0 { whole } else { rest }
     };
-    let mut pieces: Vec<Piece> = parts.iter().enumerate().map(piece).collect();
-    if whole.reasoning != 0
-        && let Some(output) = facts.symbols.find(meter::OUTPUT_TOKENS)
-        && let Some(piece) = pieces.iter_mut().find(|piece| piece.meter == output)
-    {
-        piece.reasoning = whole.reasoning;
-    }
-    pieces
+    parts.iter().enumerate().map(piece).collect()
 }
 
 /// The key of a single line, for what stands alone.

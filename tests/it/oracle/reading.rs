@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
 use tieout::domain::ledger::Status;
 use tieout::domain::money::{Amount, Currency};
+use tieout::domain::price::PriceRow;
 use tieout::domain::usage::{Charge, ChargeCategory, CostBasis, Line, Measures};
 
 /// A booked provider line.
@@ -325,8 +326,20 @@ fn billed_in(world: &World, provider: &str, account: &str) -> Option<Currency> {
 
 /// The book price of a meter of a row; `None` is an unknown.
 pub fn price(world: &World, row: &Row, account: &str, meter: &str, day: NaiveDate, quantity: i128) -> Option<i128> {
-    let book = &world.books[row.provider];
-    let dated = book.models.get(row.model)?.iter().find(|dated| dated.days.from <= day && day < dated.days.to)?;
+    let rows = world.books[row.provider].models.get(row.model)?;
+    let dated = rows.iter().find(|dated| dated.days.from <= day && day < dated.days.to)?;
+    price_in(world, dated, row, account, meter, day, quantity)
+}
+
+fn price_in(
+    world: &World,
+    dated: &PriceRow,
+    row: &Row,
+    account: &str,
+    meter: &str,
+    day: NaiveDate,
+    quantity: i128,
+) -> Option<i128> {
     let mut price = *dated.meters.get(meter)?;
     match row.service_tier {
         None | Some("standard") => {}
@@ -335,12 +348,27 @@ pub fn price(world: &World, row: &Row, account: &str, meter: &str, day: NaiveDat
     if row.batch == Some(true) {
         price *= *dated.tiers.get("batch")?;
     }
-    for discount in &book.discounts {
+    for discount in &world.books[row.provider].discounts {
         if discount.days.contains(day) && discount.account.as_deref() == Some(account) {
             price -= price * discount.off;
         }
     }
     Some(mul_div(quantity, price.mantissa(), 10i128.pow(price.scale()) * i128::from(dated.per)))
+}
+
+/// What a row's meters would cost by the book rows of its model, the one in force first, then earlier ones.
+fn prices_by_age(world: &World, entry: &Used) -> Vec<Option<Vec<i128>>> {
+    let (row, day) = (&entry.row, entry.row.started_at.date_naive());
+    let empty = Vec::new();
+    let dated = world.books[row.provider].models.get(row.model).unwrap_or(&empty);
+    let costs = |dated: &PriceRow| {
+        let of =
+            |(meter, quantity): &(&'static str, Amount)| price_in(world, dated, row, entry.account, meter, day, quantity.atto());
+        row.meters.iter().map(of).collect()
+    };
+    let now = dated.iter().find(|dated| dated.days.contains(day)).and_then(costs);
+    let past = dated.iter().rev().filter(|dated| dated.days.to <= day).map(costs);
+    std::iter::once(now).chain(past).collect()
 }
 
 fn whole_price(world: &World, row: &Row, account: &str, currency: Currency) -> Option<i128> {
@@ -353,9 +381,8 @@ fn whole_price(world: &World, row: &Row, account: &str, currency: Currency) -> O
 /// The cost of a row on each of its meters: by book prices, else as a whole on none.
 pub fn by_meter(world: &World, entry: &Used) -> Vec<(Option<&'static str>, i128, i128, i128)> {
     let row = &entry.row;
-    let day = row.started_at.date_naive();
-    let of = |(meter, quantity): &(&'static str, Amount)| price(world, row, entry.account, meter, day, quantity.atto());
-    let prices: Option<Vec<i128>> = row.meters.iter().map(of).collect();
+    let ages = prices_by_age(world, entry);
+    let prices = ages[0].clone();
     let first_book = |at: usize| if at == 0 { entry.book.unwrap_or(0) } else { 0 };
     let mut pieces: Vec<_> = row.meters.iter().map(|(meter, quantity)| (Some(*meter), quantity.atto(), 0, 0)).collect();
     let several = row.meters.len() > 1;
@@ -366,7 +393,11 @@ pub fn by_meter(world: &World, entry: &Used) -> Vec<(Option<&'static str>, i128,
         pieces[0].2 = entry.cost;
         return pieces;
     }
-    match prices.and_then(|prices| super::decimals::split(entry.cost, &prices)) {
+    // A cost that an earlier price makes was made with it.
+    let room = world.ledger_precision.per_line().atto();
+    let makes = |prices: &&Vec<i128>| (prices.iter().sum::<i128>() - entry.cost).abs() <= room;
+    let made_with = prices.as_ref().map(|now| ages.iter().flatten().find(makes).unwrap_or(now));
+    match made_with.and_then(|prices| super::decimals::split(entry.cost, prices)) {
         Some(costs) => pieces.iter_mut().zip(costs).for_each(|(piece, cost)| piece.2 = cost),
         None if entry.cost == 0 => {}
         None => pieces.push((None, 0, entry.cost, entry.book.unwrap_or(0))),

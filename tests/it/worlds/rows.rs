@@ -206,6 +206,15 @@ fn provider_side(world: &World, mood: Mood, accounts: &[Account], knobs: &Call, 
             *quantity = quantity.checked_add(more).unwrap();
             *cost = price.times(*quantity).unwrap();
         }
+        // The provider found more of the input in its cache.
+        15 if charge.meters.len() == 3 => {
+            for (place, more) in [(0, -1), (1, 1)] {
+                let (_, quantity, cost) = &mut charge.meters[place];
+                let price = cost.ratio(*quantity).unwrap();
+                *quantity = quantity.checked_add(Amount::whole(more)).unwrap();
+                *cost = price.times(*quantity).unwrap();
+            }
+        }
         // A correction within usage: money back.
         13 => first(&mut charge, -extra * 1_000),
         _ => {}
