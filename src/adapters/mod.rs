@@ -2,6 +2,7 @@
 //! adapter knows another.
 
 mod anthropic;
+mod elevenlabs;
 mod fal;
 mod fields;
 mod openai;
@@ -70,7 +71,8 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
+pub const ADAPTERS: &[&dyn Adapter] =
+    &[&anthropic::Anthropic, &elevenlabs::ElevenLabs, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
