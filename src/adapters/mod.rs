@@ -4,6 +4,8 @@
 mod anthropic;
 mod fal;
 mod fields;
+mod groq;
+mod mistral;
 mod openai;
 mod openrouter;
 
@@ -70,7 +72,8 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
+pub const ADAPTERS: &[&dyn Adapter] =
+    &[&anthropic::Anthropic, &fal::Fal, &groq::Groq, &mistral::Mistral, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
