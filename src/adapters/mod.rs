@@ -4,6 +4,7 @@
 mod anthropic;
 mod fal;
 mod fields;
+mod google;
 mod openai;
 mod openrouter;
 
@@ -70,7 +71,8 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
+pub const ADAPTERS: &[&dyn Adapter] =
+    &[&anthropic::Anthropic, &fal::Fal, &google::Google, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
