@@ -36,6 +36,9 @@ pub struct ProviderSide {
     pub controls: Vec<Control>,
 }
 
+/// What two equal rows have in common at first sight: slice, request, start, quantity, cost, kind.
+type Looks = (Slice, Sym, i64, i128, i128, u32);
+
 /// Sums by slice and currency, with the basis of their first line.
 pub type Sums = BTreeMap<(Slice, Currency), (Amount, CostBasis)>;
 /// Source, day and what is measured → the rank that is booked.
@@ -110,7 +113,7 @@ impl Gathered {
         }
         let same = |a: &Line, b: &Line| Line { page: 0, row: 0, ..*a } == Line { page: 0, row: 0, ..*b };
         // Rows that might be repeats, by slice and content.
-        let mut repeats: HashMap<(Slice, Sym, i64, i128, i128, u32), Vec<Repeat>> = HashMap::new();
+        let mut repeats: HashMap<Looks, Vec<Repeat>> = HashMap::new();
         let mut keep = Vec::with_capacity(self.rows.len());
         for (index, row) in self.rows.iter().enumerate() {
             let slice = (row.mark.source, row.mark.report, row.day);
@@ -226,7 +229,11 @@ impl Gathered {
             let parts = if explained { parts } else { vec![(NONE, gap)] };
             gaps.extend(parts.into_iter().map(|(model, part)| (*slice, *currency, *basis, model, part)));
         }
-        // Two coarser reports of one day show the same gap: the first stands.
+        // Two coarser reports of one day show the same gap: the finer of them stands.
+        gaps.sort_by_key(|((_, report, _), ..)| {
+            let report = &self.facts.reports[usize::from(*report)];
+            (report.rank, report.name)
+        });
         let mut done = BTreeSet::new();
         for ((source, report, day), currency, basis, model, part) in gaps {
             let first = done.iter().find(|(s, d, c, _)| (*s, *d, *c) == (source, day, currency)).map(|(_, _, _, r)| *r);

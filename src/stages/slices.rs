@@ -104,10 +104,12 @@ fn find_or_none(facts: &Facts, text: &str) -> Option<Sym> {
 }
 
 fn currency_of(facts: &Facts, provider: Sym, account: Sym) -> Currency {
-    let billed = facts.charge_kinds.all().iter().find(|kind| (kind.provider, kind.account) == (provider, account));
-    let expected = facts.entry_kinds.all().iter().find(|kind| (kind.provider, kind.account) == (provider, account));
+    let billed = facts.charge_kinds.all().iter().filter(|kind| (kind.provider, kind.account) == (provider, account));
+    let expected = facts.entry_kinds.all().iter().filter(|kind| (kind.provider, kind.account) == (provider, account));
     let ledger = facts.ledgers.first().map(|ledger| ledger.currency);
-    billed.map(|kind| kind.currency).or(expected.map(|kind| kind.currency)).or(ledger).unwrap_or(Currency::USD)
+    // Of several currencies the first by name, whichever was read first.
+    let billed = billed.map(|kind| kind.currency).min();
+    billed.or_else(|| expected.map(|kind| kind.currency).min()).or(ledger).unwrap_or(Currency::USD)
 }
 
 fn row(
