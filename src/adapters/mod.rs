@@ -5,6 +5,7 @@ mod anthropic;
 mod elevenlabs;
 mod fal;
 mod fields;
+mod google;
 mod groq;
 mod mistral;
 mod openai;
@@ -78,6 +79,7 @@ pub const ADAPTERS: &[&dyn Adapter] = &[
     &anthropic::Anthropic,
     &elevenlabs::ElevenLabs,
     &fal::Fal,
+    &google::Google,
     &groq::Groq,
     &mistral::Mistral,
     &openai::OpenAi,
