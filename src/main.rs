@@ -1,1 +1,180 @@
-fn main() {}
+//! Arguments in, exit code out; the only place that prints an error.
+
+use clap::Parser;
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode as ProcessCode;
+use tieout::cli::{Cli, Command, Run, Status};
+use tieout::domain::fault::{ExitCode, Fault};
+use tieout::edge::log::Progress;
+use tieout::edge::{clock, signals, verify};
+use tieout::run::reference::Asked;
+use tieout::run::{self, Done, Options};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ProcessCode {
+    let cli = Cli::parse();
+    signals::prepare();
+    let code = match cli.command {
+        Command::Run(arguments) => run_job(&arguments),
+        Command::Check(arguments) => finish(check(&arguments.job)),
+        Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
+        Command::Status(arguments) => finish(status(&arguments)),
+    };
+    ProcessCode::from(code as u8)
+}
+
+fn run_job(arguments: &Run) -> ExitCode {
+    let asked = Asked { as_of: arguments.as_of.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
+    let options = Options { asked, backfill: arguments.backfill, dry_run: arguments.dry_run };
+    let progress = Progress::on_stderr(arguments.quiet);
+    let (now, run_id) = (clock::now(), clock::run_id());
+    let outcome = guarded(|| run::run(&arguments.job, &options, now, &run_id, &progress));
+    let latest = latest(&arguments.job);
+    if arguments.json {
+        return print_json(&outcome, &run_id, latest.as_deref());
+    }
+    match outcome {
+        Ok(done) => {
+            let said = print(&done.summary);
+            progress.line(&landed(&done));
+            said.map_or_else(|fault| report(&fault, None), |()| done.code)
+        }
+        Err(fault) => report(&fault, latest.as_deref()),
+    }
+}
+
+/// A panic is a bug: it ends with the documented code and publishes nothing.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Fault::new(ExitCode::Internal, "", "a panic stopped the work", "this is a bug: report it with the text above"))
+    })
+}
+
+fn landed(done: &Done) -> String {
+    match &done.name {
+        None => "dry run: nothing published".to_string(),
+        Some(name) if done.new => format!("published {name}"),
+        Some(name) => format!("nothing new: {name} stands"),
+    }
+}
+
+fn check(job: &Path) -> Result<(), Fault> {
+    let loaded = guarded(|| run::check(job, clock::now()))?;
+    let (job, window) = (&loaded.job, loaded.reference.window);
+    let said = format!(
+        "{}: {} ledgers, {} sources, {} price books, days {} to {}: all in order",
+        job.file.display(),
+        job.ledgers.len(),
+        job.sources.len(),
+        job.prices.len(),
+        window.from,
+        loaded.reference.business_date(),
+    );
+    print(&said)
+}
+
+fn status(arguments: &Status) -> Result<(), Fault> {
+    let loaded = run::reference::load(&arguments.job, &Asked::default(), clock::now())?;
+    let max_age = match &arguments.max_age {
+        None => None,
+        Some(text) => Some(verify::parse_age(text).ok_or_else(|| {
+            Fault::new(ExitCode::Usage, "", format!("--max-age: {text:?} is no age"), "write it like 26h, 90m or 2d")
+        })?),
+    };
+    let status = verify::status(&loaded.job.output, &loaded.job.state)?;
+    let latest = status.latest.as_ref().map(|run| run.name.to_string());
+    let complete = status.latest_complete.as_ref().map(|run| run.name.to_string());
+    let said = if arguments.json {
+        json!({
+            "type": "status",
+            "latest": latest,
+            "latest_complete": complete,
+            "slices": status.coverage,
+            "open_items": status.open_items,
+        })
+        .to_string()
+    } else {
+        let slices: Vec<String> = status.coverage.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        format!(
+            "latest: {}\nlatest complete: {}\nslices: {}\nopen items: {}",
+            latest.as_deref().unwrap_or("none"),
+            complete.as_deref().unwrap_or("none"),
+            if slices.is_empty() { "none".to_string() } else { slices.join(", ") },
+            status.open_items,
+        )
+    };
+    print(&said)?;
+    match max_age.filter(|age| status.is_overdue(clock::now(), *age)) {
+        Some(_) => {
+            let what = format!("no complete run within {}", arguments.max_age.as_deref().unwrap_or_default());
+            let hint = "see why the last runs failed, or run now";
+            Err(Fault::new(ExitCode::IoErr, loaded.job.output.display().to_string(), what, hint))
+        }
+        None => Ok(()),
+    }
+}
+
+fn finish(outcome: Result<(), Fault>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::Ok,
+        Err(fault) => report(&fault, None),
+    }
+}
+
+/// The newest published run of a job, for the last line of an error; nothing where it cannot be told.
+fn latest(job: &Path) -> Option<String> {
+    let loaded = run::reference::load(job, &Asked::default(), clock::now()).ok()?;
+    verify::latest(&loaded.job.output)
+}
+
+/// Where, what and what to do; then one sentence with the code, for logs that keep only the last line.
+fn report(fault: &Fault, latest: Option<&str>) -> ExitCode {
+    let place = if fault.place.is_empty() { String::new() } else { format!("{}: ", fault.place) };
+    let latest = latest.map(|name| format!("; latest is {name}")).unwrap_or_default();
+    let what = fault.what.replace('\n', " ");
+    // A closed stderr changes nothing about the outcome.
+    let _ = writeln!(std::io::stderr(), "{fault}\nerror[{}] {place}{what}; published nothing{latest}", fault.code.name());
+    fault.code
+}
+
+/// Prints to stdout. A reader that has gone away is no failure; a full disk is.
+fn print(text: &str) -> Result<(), Fault> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let what = format!("cannot be written: {error}");
+            Err(Fault::new(ExitCode::IoErr, "stdout", what, "the run itself is not affected; see its output folder"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_json(outcome: &Result<Done, Fault>, run_id: &str, latest: Option<&str>) -> ExitCode {
+    let (code, object) = match outcome {
+        Ok(done) => {
+            let published = done.name.as_deref().filter(|_| done.new);
+            let message = landed(done);
+            let object = json!({
+                "type": "result", "code": done.code as u8, "name": done.code.name(), "run_id": run_id,
+                "published": published, "latest": latest, "slices": done.slices, "message": message, "advice": "",
+            });
+            (done.code, object)
+        }
+        Err(fault) => {
+            let message = if fault.place.is_empty() { fault.what.clone() } else { format!("{}: {}", fault.place, fault.what) };
+            let object = json!({
+                "type": "error", "code": fault.code as u8, "name": fault.code.name(), "run_id": run_id,
+                "published": null, "latest": latest, "slices": {}, "message": message, "advice": fault.hint,
+            });
+            report(fault, latest);
+            (fault.code, object)
+        }
+    };
+    match print(&object.to_string()) {
+        Ok(()) => code,
+        Err(fault) => report(&fault, latest),
+    }
+}

@@ -98,6 +98,11 @@ impl<'b> Table<'b> {
         self.header.iter().any(|name| name == column)
     }
 
+    /// Where the named columns stand, to be looked up once for a whole file and read with [`Row::at`].
+    pub fn columns<const N: usize>(&self, names: [&str; N]) -> [Option<usize>; N] {
+        names.map(|wanted| self.header.iter().position(|name| name == wanted))
+    }
+
     /// Calls `each` for every data row: `Ok` when it has as many fields as the header, else the fault.
     /// Shifting columns would misread money, so a short or long row is never repaired.
     pub fn for_each(&mut self, mut each: impl FnMut(Row<'_>, Option<String>)) -> Result<(), BadPage> {
@@ -124,6 +129,12 @@ impl Row<'_> {
     pub fn text(&self, column: &str) -> Option<&str> {
         let index = self.header.iter().position(|name| name == column)?;
         self.record.get(index).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// The trimmed text of a column found by [`Table::columns`]; `None` when the column is absent or the
+    /// cell empty.
+    pub fn at(&self, column: Option<usize>) -> Option<&str> {
+        self.record.get(column?).map(str::trim).filter(|text| !text.is_empty())
     }
 
     /// An exact number; `Ok(None)` when the column is absent or the cell empty.

@@ -1,9 +1,14 @@
 //! One file per provider: bytes in, charges and quarantine out. No I/O, no clock, no Polars, and no
 //! adapter knows another.
 
+mod anthropic;
+mod fal;
 mod fields;
+mod openai;
+mod openrouter;
 
 use crate::domain::usage::Line;
+pub use crate::domain::usage::Measures;
 
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
@@ -13,15 +18,6 @@ pub struct Page<'a> {
     pub bytes: &'a [u8],
     /// What the answer was grouped by, where the caller knows.
     pub group_by: &'a [String],
-}
-
-/// What a report measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measures {
-    /// What was billed, with or without quantities.
-    Money,
-    /// Quantities without money, to be joined to the money of another report.
-    Quantity,
 }
 
 /// One kind of page that a provider gives.
@@ -74,7 +70,7 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[];
+pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {

@@ -1,6 +1,7 @@
 //! One row of our own request ledger (contract 3.2).
 
 use super::money::{Amount, Currency};
+use super::usage::Quarantined;
 use chrono::{DateTime, Utc};
 
 /// How a call ended, as the ledger saw it.
@@ -97,4 +98,12 @@ pub struct LedgerEntry<'a> {
     pub expected_currency: Option<Currency>,
     /// A digest of the whole row: the same row read twice is a replay.
     pub content: u64,
+}
+
+/// What a ledger reader hands on: every row of the window is one of the two (contract section 5, law 3).
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "consumed at once; a box would cost an allocation for every row")]
+pub enum LedgerLine<'a> {
+    Entry(LedgerEntry<'a>),
+    Quarantined(Quarantined),
 }

@@ -46,6 +46,9 @@ pub fn is_settled(day: NaiveDate, settle_days: u32, as_of: DateTime<Utc>) -> boo
 /// (`2026-11-18 09:00:00.123`, `2026-11-18T09:00`, `2026-11-18 09:00:00 UTC`, `2026-11-18`).
 pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
+    if let Some(instant) = plain_instant(text.as_bytes()) {
+        return Some(instant);
+    }
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.with_timezone(&Utc));
     }
@@ -59,6 +62,33 @@ pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
         return Some(instant.with_timezone(&Utc));
     }
     parse_day(text).map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
+}
+
+/// The two forms that nearly all exports use, `YYYY-MM-DDThh:mm:ss` and `YYYY-MM-DD hh:mm:ss`, with up to
+/// nine decimals and UTC written as `Z`, `+00:00`, ` UTC` or not at all: an instant for every row of a
+/// large export. Whatever else there is stays with the general parser.
+fn plain_instant(text: &[u8]) -> Option<DateTime<Utc>> {
+    let number = |from: usize, to: usize| {
+        text.get(from..to)?
+            .iter()
+            .try_fold(0u32, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
+    };
+    let is = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
+    if !(is(4, b"-") && is(7, b"-") && is(10, b"T ") && is(13, b":") && is(16, b":")) {
+        return None;
+    }
+    let day = NaiveDate::from_ymd_opt(number(0, 4)? as i32, number(5, 7)?, number(8, 10)?)?;
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let decimals = if is(19, b".") { text.get(20..)?.iter().take_while(|byte| byte.is_ascii_digit()).count() } else { 0 };
+    let (nanos, end) = match decimals {
+        0 => (0, 19),
+        1..=9 => (number(20, 20 + decimals)? * 10u32.pow(9 - decimals as u32), 20 + decimals),
+        _ => return None,
+    };
+    matches!(text.get(end..)?, b"" | b"Z" | b"+00:00" | b" UTC")
+        .then(|| day.and_hms_nano_opt(hour, minute, second, nanos))
+        .flatten()
+        .map(|instant| instant.and_utc())
 }
 
 /// Reads `YYYY-MM-DD`.
@@ -91,6 +121,48 @@ mod tests {
             assert_eq!(parse_instant(text), Some(expected), "{text}");
         }
         assert_eq!(parse_instant("18/11/2026"), None);
+    }
+
+    #[test]
+    fn the_plain_forms_read_as_the_general_parser_reads_them() {
+        for text in [
+            "2026-11-18T07:14:22Z",
+            "2026-11-18T07:14:22.5Z",
+            "2026-11-18T07:14:22.123456789+00:00",
+            "2024-02-29T23:59:59.999999Z",
+            "0001-01-01T00:00:00Z",
+        ] {
+            let general = DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc);
+            assert_eq!(plain_instant(text.as_bytes()), Some(general), "{text}");
+            let spaced = text.replace('T', " ").replace('Z', "").replace("+00:00", " UTC");
+            assert_eq!(plain_instant(spaced.as_bytes()), Some(general), "{spaced}");
+        }
+        for text in [
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-18T24:00:00Z",
+            "2026-11-18T07:60:00Z",
+            "2026-11-18T07:14:22.Z",
+            "2026-11-18T07:14:22 Z",
+            "2026-11-18T07:14:2xZ",
+            "2026-11-18T07:14:22.1234567890Z",
+            "2026-11-18T07:14:22+01:00",
+            "2026-11-18T07:14",
+            "2026-11-18",
+            "2026-11-18T07:14:22é",
+            "",
+        ] {
+            assert_eq!(plain_instant(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_still_reaches_the_general_parser() {
+        let at = |text: &str| parse_instant(text).map(|instant| instant.to_rfc3339());
+        assert_eq!(at("2026-11-18T07:14:22.1234567890Z").as_deref(), Some("2026-11-18T07:14:22.123456789+00:00"));
+        assert_eq!(at("2026-11-18T00:30:00+01:00").as_deref(), Some("2026-11-17T23:30:00+00:00"));
+        assert_eq!(at("2026-02-29T00:00:00Z"), None);
+        assert_eq!(at("2026-11-18T24:00:00Z"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::money::{Amount, Currency};
 use super::period::Days;
+use super::usage::meter;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ pub struct PriceRow {
     pub meters: BTreeMap<String, Decimal>,
     /// Context bands, ascending: the whole call is priced by the highest band it reaches.
     pub bands: Vec<Band>,
-    /// Service tier → multiplier on every meter; `batch` is one of them. `standard` is 1.
+    /// Service tier → multiplier on every meter but calls and sessions of tools; `batch` is one of
+    /// them. `standard` is 1.
     pub tiers: BTreeMap<String, Decimal>,
 }
 
@@ -116,10 +118,14 @@ impl PriceBook {
         let band = row.bands.iter().rev().find(|band| asked.context > band.above);
         let base = band.and_then(|band| band.meters.get(asked.meter)).or_else(|| row.meters.get(asked.meter))?;
         let mut list = *base;
-        if let Some(tier) = asked.service_tier.filter(|tier| !matches!(*tier, "standard" | "default" | "on_demand")) {
+        // A tier prices the model's own work; a call of a tool costs the same in each of them.
+        let tiered = !matches!(meter::unit(asked.meter), "calls" | "sessions");
+        if let Some(tier) =
+            asked.service_tier.filter(|_| tiered).filter(|tier| !matches!(*tier, "standard" | "default" | "on_demand"))
+        {
             list = list.checked_mul(*row.tiers.get(tier)?)?;
         }
-        if asked.batch {
+        if asked.batch && tiered {
             list = list.checked_mul(*row.tiers.get("batch")?)?;
         }
         let off = self.discounts.iter().rev().find(|discount| discount.applies(asked)).map_or(Decimal::ZERO, |d| d.off);
@@ -134,5 +140,44 @@ impl Discount {
             && self.account.as_deref().is_none_or(|account| account == asked.account)
             && self.api_key_id.as_deref().is_none_or(|key| Some(key) == asked.api_key_id)
             && self.model.as_deref().is_none_or(|model| model == asked.model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimals(pairs: &[(&str, &str)]) -> BTreeMap<String, Decimal> {
+        pairs.iter().map(|(name, text)| (name.to_string(), text.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn tiers_multiply_tokens_and_leave_tool_calls_alone() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let row = PriceRow {
+            days: Days { from: day("2026-09-22"), to: day("2027-01-01") },
+            per: 1_000_000,
+            meters: decimals(&[(meter::INPUT_TOKENS, "4"), (meter::WEB_SEARCHES, "10000")]),
+            bands: Vec::new(),
+            tiers: decimals(&[("batch", "0.5"), ("fast", "2")]),
+        };
+        let book = PriceBook {
+            provider: "anthropic".to_string(),
+            currency: Currency::USD,
+            checked: day("2026-10-24"),
+            models: BTreeMap::from([("claude-opus-5-5".to_string(), vec![row])]),
+            discounts: Vec::new(),
+        };
+        let list = |meter: &str, service_tier: Option<&str>, batch: bool| {
+            let (model, account, api_key_id) = ("claude-opus-5-5", "", None);
+            let asked =
+                Asked { model, meter, service_tier, batch, context: Amount::ZERO, account, api_key_id, day: day("2026-11-01") };
+            book.price(asked).map(|price| price.list.normalize().to_string())
+        };
+        assert_eq!(list(meter::INPUT_TOKENS, Some("standard"), true).as_deref(), Some("2"));
+        assert_eq!(list(meter::INPUT_TOKENS, Some("fast"), false).as_deref(), Some("8"));
+        assert_eq!(list(meter::INPUT_TOKENS, Some("priority"), false), None);
+        assert_eq!(list(meter::WEB_SEARCHES, Some("standard"), true).as_deref(), Some("10000"));
+        assert_eq!(list(meter::WEB_SEARCHES, Some("priority"), false).as_deref(), Some("10000"));
     }
 }

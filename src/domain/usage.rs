@@ -92,6 +92,17 @@ impl CostBasis {
     }
 }
 
+/// What a report measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measures {
+    /// What was billed, with or without quantities.
+    Money,
+    /// Quantities without money, to be joined to the money of another report.
+    Quantity,
+    /// Estimates that overlap what other reports bill: shown beside the books, never in them.
+    Estimate,
+}
+
 /// How a source writes its amounts: what a difference within its own precision may come to
 /// (contract 4.8, "Rounding tolerance").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +117,13 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The most that a line standing for so many requests may be off: an aggregate of cut amounts has lost
+    /// up to a unit with each of them, one that was rounded as a whole was rounded once.
+    pub fn of_requests(self, requests: u32) -> Amount {
+        let times = if matches!(self, Precision::Cut(_)) { requests.max(1) } else { 1 };
+        Amount::from_atto(self.per_line().atto() * i128::from(times))
+    }
+
     /// The most that one line may be off.
     pub fn per_line(self) -> Amount {
         let unit = |places: u8| Amount::from_atto(10i128.pow(18u32.saturating_sub(u32::from(places))));
@@ -208,6 +226,8 @@ pub struct Quarantined {
 
 /// What an adapter reads from a page. Every data row ends as at least one `Charge`, as `Quarantined`
 /// or as `Nothing`; that is how rows are counted (contract section 5, law 3).
+// A line lives on the stack from the adapter to the reader; boxing the charge would cost an allocation per row.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Line<'a> {
     Charge(Charge<'a>),

@@ -1,1 +1,24 @@
-//! edge
+//! The only room that does I/O: files, databases, the terminal, the clock, signals.
+
+pub mod clock;
+pub mod ledger;
+mod ledger_cells;
+mod ledger_csv;
+mod ledger_parquet;
+mod ledger_row;
+mod ledger_sqlite;
+pub mod lock;
+pub mod log;
+pub mod manifest;
+pub mod pages;
+pub mod preflight;
+pub mod publish;
+pub mod recover;
+pub mod signals;
+pub mod state;
+pub mod verify;
+
+mod crash;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,14 @@
 //! Rows and totals in their final order, and their rendering. No I/O, no Polars.
 
+pub mod csv;
+pub mod laws;
+pub mod tables;
+pub mod text;
+
+mod controls;
+mod layout;
+mod team_month;
+
 use crate::domain::money::Amount;
 use chrono::NaiveDate;
 
@@ -26,3 +35,6 @@ pub struct Table {
     /// Opened by people: with a byte order mark where the job says so. Machine files have none.
     pub for_people: bool,
 }
+
+#[cfg(test)]
+mod tests;

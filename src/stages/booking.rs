@@ -7,7 +7,7 @@ use super::reference::Reference;
 use super::results::{Control, Coverage, Quarantine};
 use super::symbols::{NONE, Sym};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::usage::{ChargeCategory, CostBasis, Precision};
+use crate::domain::usage::{ChargeCategory, CostBasis, Measures, Precision};
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,8 +38,8 @@ pub struct ProviderSide {
 
 /// Sums by slice and currency, with the basis of their first line.
 pub type Sums = BTreeMap<(Slice, Currency), (Amount, CostBasis)>;
-/// Source, day and whether money or quantity → the rank that is booked.
-pub type Booked = HashMap<(u16, i32, bool), u8>;
+/// Source, day and what is measured → the rank that is booked.
+pub type Booked = HashMap<(u16, i32, Measures), u8>;
 
 /// Books everything that was gathered.
 pub fn book(reference: &Reference, gathered: Gathered) -> (Facts, ProviderSide) {
@@ -67,13 +67,13 @@ impl Gathered {
             let end = self.rows.get(index + 1).map_or(lines.len(), |next| next.first as usize);
             let slice = (row.mark.source, row.mark.report, row.day);
             let report = &self.facts.reports[usize::from(row.mark.report)];
-            let is_booked = booked.get(&(row.mark.source, row.day, report.money)).is_some_and(|rank| *rank == report.rank);
+            let is_booked = booked.get(&(row.mark.source, row.day, report.measures)) == Some(&report.rank);
             for line in &lines[row.first as usize..end] {
                 let kind = self.facts.charge_kind(line);
                 if let Some(cost) = amount(line.cost) {
                     let sum = sums.entry((slice, kind.currency)).or_insert((Amount::ZERO, kind.basis));
                     sum.0 = sum.0.checked_add(cost).unwrap_or(sum.0);
-                    *tolerances.entry(slice).or_default() += kind.precision.per_line().atto();
+                    *tolerances.entry(slice).or_default() += kind.precision.of_requests(line.requests).atto();
                     // One entry per row would be one per request: only coarse reports are told apart by model.
                     if self.facts.reports.len() > 1 {
                         let sum = models.entry((slice, kind.currency, kind.model)).or_default();
@@ -172,7 +172,10 @@ impl Gathered {
         let mut booked = Booked::new();
         for (source, report, day) in self.covered.keys() {
             let report = &self.facts.reports[usize::from(*report)];
-            let rank = booked.entry((*source, *day, report.money)).or_insert(report.rank);
+            if report.measures == Measures::Estimate {
+                continue;
+            }
+            let rank = booked.entry((*source, *day, report.measures)).or_insert(report.rank);
             *rank = (*rank).min(report.rank);
         }
         booked
@@ -191,8 +194,11 @@ impl Gathered {
         for ((slice, currency), (coarse, basis)) in sums {
             let (source, report, day) = *slice;
             let info = &self.facts.reports[usize::from(report)];
-            let Some(rank) = booked.get(&(source, day, true)).filter(|rank| info.money && info.rank > **rank) else { continue };
-            let fine = |with: &ReportInfo| with.money && with.rank == *rank;
+            let Some(rank) = booked.get(&(source, day, Measures::Money)).filter(|rank| info.is_money() && info.rank > **rank)
+            else {
+                continue;
+            };
+            let fine = |with: &ReportInfo| with.is_money() && with.rank == *rank;
             let finest: Vec<u16> =
                 (0..self.facts.reports.len() as u16).filter(|report| fine(&self.facts.reports[usize::from(*report)])).collect();
             let of = |report: &u16| sums.get(&((source, *report, day), *currency)).map_or(0, |sum| sum.0.atto());

@@ -172,7 +172,7 @@ impl<'a> Judge<'a> {
             if self.tier_prices(m, quantities).iter().any(|cost| near(*cost, billed)) {
                 return Reason::Tier;
             }
-            if is_factor(billed, expected) {
+            if factor_between(billed, expected).is_some() {
                 return Reason::UnitSuspect;
             }
             if self.earlier_costs(m, quantities).iter().any(|cost| near(*cost, expected)) {
@@ -183,7 +183,7 @@ impl<'a> Judge<'a> {
             }
             return Reason::Price;
         }
-        if is_factor(billed, expected) {
+        if factor_between(billed, expected).is_some() {
             return Reason::UnitSuspect;
         }
         let Some(differences) = differences else { return Reason::Unexplained };
@@ -228,7 +228,7 @@ impl<'a> Judge<'a> {
     /// The room that the sources' own rounding leaves (contract 4.8).
     pub fn tolerance(&self, m: &Match) -> Amount {
         let lines = m.lines.iter().map(|line| &self.facts.lines[*line as usize]).filter(|line| line.cost != NO_AMOUNT);
-        let provider: i128 = lines.map(|line| self.facts.charge_kind(line).precision.per_line().atto()).sum();
+        let provider: i128 = lines.map(|line| self.facts.charge_kind(line).precision.of_requests(line.requests).atto()).sum();
         let ledger: i128 = m
             .pieces
             .iter()
@@ -439,10 +439,9 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// One is the other times 100, 1,000 or 1,000,000, to the last digit.
-fn is_factor(a: Amount, b: Amount) -> bool {
+/// The factor of [`FACTORS`] by which the larger is the smaller, to the last digit.
+pub fn factor_between(a: Amount, b: Amount) -> Option<i128> {
     let times = |amount: Amount, factor: i128| amount.atto().checked_mul(factor);
-    !a.is_zero()
-        && !b.is_zero()
-        && FACTORS.iter().any(|factor| times(a, *factor) == Some(b.atto()) || times(b, *factor) == Some(a.atto()))
+    let fits = |factor: &i128| times(a, *factor) == Some(b.atto()) || times(b, *factor) == Some(a.atto());
+    FACTORS.into_iter().find(|factor| !a.is_zero() && !b.is_zero() && fits(factor))
 }

@@ -17,7 +17,7 @@ pub type FirstSeen = BTreeMap<String, NaiveDate>;
 
 /// The reconciling items of all matches that do not agree.
 pub fn rows(facts: &Facts, reference: &Reference, matches: &[Match], verdicts: &[Verdict], seen: &FirstSeen) -> Vec<Drift> {
-    let today = reference.as_of.date_naive();
+    let today = reference.business_date();
     let mut rows = Vec::new();
     let mut rounding: BTreeMap<(Sym, Sym, i32, Currency), Drift> = BTreeMap::new();
     let mut pairs: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
@@ -85,7 +85,7 @@ fn row(facts: &Facts, reference: &Reference, m: &Match, verdict: &Verdict, reaso
         other_variance: verdict.other_variance,
         difference: verdict.difference,
         currency: m.currency,
-        first_seen: reference.as_of.date_naive(),
+        first_seen: reference.business_date(),
         age_days: 0,
         pair_id: String::new(),
         restated: false,

@@ -5,7 +5,7 @@
 use super::symbols::{Sym, Symbols};
 use crate::domain::ledger::{Funding, Status};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::usage::{ChargeCategory, CostBasis, Precision};
+use crate::domain::usage::{ChargeCategory, CostBasis, Measures, Precision};
 use hashbrown::HashMap;
 use std::hash::Hash;
 
@@ -162,8 +162,15 @@ pub struct SourceInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportInfo {
     pub name: &'static str,
-    pub money: bool,
+    pub measures: Measures,
     pub rank: u8,
+}
+
+impl ReportInfo {
+    /// Its costs are billed money.
+    pub fn is_money(&self) -> bool {
+        self.measures == Measures::Money
+    }
 }
 
 /// The normalised snapshot.

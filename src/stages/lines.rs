@@ -8,7 +8,7 @@ use super::results::Quarantine;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
 use crate::domain::period::{day_number, day_of};
-use crate::domain::usage::{self, Charge, CostBasis};
+use crate::domain::usage::{self, Charge, CostBasis, Measures};
 use chrono::NaiveDate;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -42,14 +42,31 @@ pub struct Gathered {
     pub covered: HashMap<Slice, u16>,
     pub quarantined: Vec<(PageMark, Option<i32>, Quarantine)>,
     /// Estimates and rounding residues, which are never booked.
-    pub controls: BTreeMap<(String, String, NaiveDate, Currency), Amount>,
-    pub residue: BTreeMap<(String, String, Currency), i128>,
+    pub controls: Estimates,
+    pub residue: Residues,
 }
+
+/// What stood before a pull.
+#[derive(Default)]
+struct Before {
+    lines: usize,
+    rows: usize,
+    quarantined: usize,
+    covered: HashMap<Slice, u16>,
+    controls: Estimates,
+    residue: Residues,
+}
+
+/// Sums by what they are, account, day and currency.
+pub type Estimates = BTreeMap<(String, String, NaiveDate, Currency), Amount>;
+/// Sums by report, account and currency, in 10^-36.
+pub type Residues = BTreeMap<(String, String, Currency), i128>;
 
 /// Collects pages, then books them.
 pub struct LineReader<'r> {
     reference: &'r Reference,
     got: Gathered,
+    before: Before,
     mark: PageMark,
     namer: Namer,
 }
@@ -65,9 +82,33 @@ impl<'r> LineReader<'r> {
         LineReader {
             reference,
             got: Gathered { facts, ..Gathered::default() },
+            before: Before::default(),
             mark: PageMark { source: 0, report: 0, pull: 0, page: 0 },
             namer: Namer::default(),
         }
+    }
+
+    /// Marks the place to which [`Self::discard_pull`] goes back.
+    pub fn open_pull(&mut self) {
+        let got = &self.got;
+        self.before = Before {
+            lines: got.facts.lines.len(),
+            rows: got.rows.len(),
+            quarantined: got.quarantined.len(),
+            covered: got.covered.clone(),
+            controls: got.controls.clone(),
+            residue: got.residue.clone(),
+        };
+    }
+
+    /// Forgets everything since [`Self::open_pull`]: a pull with a page that cannot be used is not used
+    /// at all, because what its other pages cover cannot be known to be complete.
+    pub fn discard_pull(&mut self) {
+        let before = std::mem::take(&mut self.before);
+        self.got.facts.lines.truncate(before.lines);
+        self.got.rows.truncate(before.rows);
+        self.got.quarantined.truncate(before.quarantined);
+        (self.got.covered, self.got.controls, self.got.residue) = (before.covered, before.controls, before.residue);
     }
 
     /// The lines that follow come from this page. A later `pull` replaces an earlier one for the days
@@ -153,10 +194,12 @@ impl<'r> LineReader<'r> {
             return;
         }
         let source = self.got.facts.sources[usize::from(self.mark.source)].clone();
-        if charge.basis == CostBasis::Estimated || charge.residue != 0 {
-            self.beside(charge, &source, date);
+        let report = &self.got.facts.reports[usize::from(self.mark.report)];
+        let estimated = charge.basis == CostBasis::Estimated || report.measures == Measures::Estimate;
+        if estimated || charge.residue != 0 {
+            self.beside(charge, &source, date, estimated);
         }
-        if charge.basis == CostBasis::Estimated {
+        if estimated {
             return;
         }
         let provider = source.provider;
@@ -212,11 +255,11 @@ impl<'r> LineReader<'r> {
     }
 
     /// Amounts that are reported beside the books: estimates, and what rounding removed.
-    fn beside(&mut self, charge: &Charge<'_>, source: &SourceInfo, day: NaiveDate) {
+    fn beside(&mut self, charge: &Charge<'_>, source: &SourceInfo, day: NaiveDate, estimated: bool) {
         let provider = self.got.facts.symbols.text(source.provider);
         let account = self.got.facts.symbols.text(source.account).to_string();
         let report = self.got.facts.reports[usize::from(self.mark.report)].name;
-        if charge.basis == CostBasis::Estimated {
+        if estimated {
             let key = (format!("{provider}/{report} estimated"), account.clone(), day, charge.currency);
             let sum = self.got.controls.entry(key).or_default();
             *sum = sum.checked_add(charge.cost.unwrap_or_default()).unwrap_or(*sum);

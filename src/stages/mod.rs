@@ -18,6 +18,7 @@ pub mod results;
 pub mod siblings;
 pub mod slices;
 pub mod symbols;
+mod units;
 
 use crate::domain::fault::Fault;
 use booking::ProviderSide;
@@ -52,6 +53,8 @@ pub fn tie_out(
     let mut coverage = provider.coverage;
     coverage.extend(ledger.coverage);
     coverage.extend(slices::unsourced(facts));
+    let suspects = units::suspects(facts, &matched.agreed, &matched.matches, &verdicts);
+    units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
     Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls })

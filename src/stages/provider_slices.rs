@@ -8,7 +8,7 @@ use super::results::{Control, Coverage, SliceStatus};
 use super::symbols::Sym;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{day_number, day_of};
-use crate::domain::usage::CostBasis;
+use crate::domain::usage::{CostBasis, Measures};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Gathered {
@@ -21,11 +21,11 @@ impl Gathered {
             let (source, report, day) = *slice;
             let info = &self.facts.sources[usize::from(source)];
             let report = &self.facts.reports[usize::from(report)];
-            let is_booked = booked.get(&(source, day, report.money)) == Some(&report.rank);
+            let is_booked = booked.get(&(source, day, report.measures)) == Some(&report.rank);
             let settled = reference.settled(day_of(day), info.settle_days);
             let amounts: Vec<_> = sums.range((*slice, Currency::MIN)..).take_while(|((other, _), _)| other == slice).collect();
             let basis = match amounts.first() {
-                _ if !report.money => String::new(),
+                _ if !report.is_money() => String::new(),
                 _ if !is_booked => "control".to_string(),
                 Some((_, (_, basis))) => basis.name().to_string(),
                 None => CostBasis::Billed.name().to_string(),
@@ -60,7 +60,7 @@ impl Gathered {
                     quarantined: rows.3,
                     ..row.clone()
                 });
-                if report.money && !is_booked {
+                if report.is_money() && !is_booked {
                     controls.push(Control {
                         source: format!("{}/{}", name(info.provider), report.name),
                         account: name(info.account),
@@ -71,7 +71,8 @@ impl Gathered {
                 }
             }
         }
-        let covered: BTreeSet<(u16, i32)> = booked.keys().filter(|(_, _, money)| *money).map(|(s, d, _)| (*s, *d)).collect();
+        let covered: BTreeSet<(u16, i32)> =
+            booked.keys().filter(|(_, _, measures)| *measures == Measures::Money).map(|(s, d, _)| (*s, *d)).collect();
         coverage.extend(self.missing(reference, &covered));
         let mut unknown: BTreeMap<(u16, u16), u64> = BTreeMap::new();
         for (mark, day, _) in &self.quarantined {
@@ -121,7 +122,7 @@ impl Gathered {
             let seen = self.covered.keys().filter(|(s, _, _)| usize::from(*s) == index);
             let endpoint = seen
                 .map(|(_, report, _)| &self.facts.reports[usize::from(*report)])
-                .filter(|report| report.money)
+                .filter(|report| report.is_money())
                 .min_by_key(|report| (report.rank, report.name))
                 .map_or("none", |report| report.name);
             for day in reference.window.iter() {

@@ -35,6 +35,11 @@ impl Reference {
         self.books.get(provider).map(|book| book.earlier(asked)).unwrap_or_default()
     }
 
+    /// The last day of the window: the day that the run speaks for.
+    pub fn business_date(&self) -> NaiveDate {
+        self.window.to - chrono::Duration::days(1)
+    }
+
     pub fn settled(&self, day: NaiveDate, settle_days: u32) -> bool {
         is_settled(day, settle_days, self.as_of)
     }

@@ -1,0 +1,86 @@
+//! What can be typed: clap types and nothing else.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Reconciles what AI providers bill with what your own request ledger recorded, and attributes every
+/// billed line to a team, to the last digit.
+#[derive(Debug, Parser)]
+#[command(name = "tieout", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  complete and published, or nothing new     73  output or state folder cannot be used
+  2  bad command line                           74  disk or file error; verify found a difference
+ 10  published, but a slice is missing          75  passing fault: just run again
+ 20  another run holds the lock                 76  a provider's page breaks its own form
+ 65  ledger or reference file bad               77  access refused
+ 70  a bug in tieout                            78  job file or setting wrong
+ 72  state store corrupt or newer               An unknown code must be treated as failure.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole night: read, match, classify, attribute, publish
+    Run(Run),
+    /// Read and validate the job and every file it names; reads no data and writes nothing
+    Check(Check),
+    /// Check published files against their manifests
+    Verify(Verify),
+    /// The last run, its coverage and what is open
+    Status(Status),
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Job file
+    pub job: PathBuf,
+    /// The moment to run for, RFC 3339; fixes the window. Default: the job's, else now
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+    /// First UTC day to reconcile, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<String>,
+    /// The day after the last UTC day to reconcile, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<String>,
+    /// Publish a day older than the newest run; `latest` stays where it is
+    #[arg(long)]
+    pub backfill: bool,
+    /// Everything but publishing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// One JSON object with the result on stdout, in place of the summary
+    #[arg(long)]
+    pub json: bool,
+    /// Nothing on stderr but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Job file
+    pub job: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Output folder of a job, or one run in it
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Job file
+    pub job: PathBuf,
+    /// Fail (74) unless a complete run was published within this time: 26h, 90m, 2d
+    #[arg(long, value_name = "AGE")]
+    pub max_age: Option<String>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,235 @@
+//! The columns of a native request ledger and the cells that stand in them (contract 3.2), as every
+//! source hands them over: typed where the source is typed, so that no number passes through text.
+
+use crate::domain::money::{Amount, NumberError, QUANTITY_LIMIT, SCALE};
+use crate::domain::period::{from_unix, parse_day, parse_instant};
+use chrono::{DateTime, NaiveDate, Utc};
+
+/// What a column holds, whatever type a source stores it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Text,
+    /// Money or a quantity: exact, never a binary float.
+    Number,
+    Instant,
+    Flag,
+}
+
+macro_rules! columns {
+    ($($variant:ident $name:literal $holds:ident)*) => {
+        /// A column of the native schema, in the order of contract 3.2.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Column { $($variant),* }
+
+        /// Name and content of every [`Column`], at its index.
+        pub const COLUMNS: [(&str, Holds); [$(Column::$variant),*].len()] = [$(($name, Holds::$holds)),*];
+    };
+}
+
+columns! {
+    RequestId "request_id" Text
+    Attempt "attempt" Number
+    StartedAt "started_at" Instant
+    FinishedAt "finished_at" Instant
+    Provider "provider" Text
+    Model "model" Text
+    ProviderRequestId "provider_request_id" Text
+    UpstreamProvider "upstream_provider" Text
+    UpstreamAccount "upstream_account" Text
+    UpstreamModel "upstream_model" Text
+    UpstreamRequestId "upstream_request_id" Text
+    UpstreamCost "upstream_cost" Number
+    Account "account" Text
+    SubAccount "sub_account" Text
+    ApiKeyId "api_key_id" Text
+    Team "team" Text
+    UserId "user_id" Text
+    Feature "feature" Text
+    Client "client" Text
+    Funding "funding" Text
+    Status "status" Text
+    ServiceTier "service_tier" Text
+    Batch "batch" Flag
+    InputTokens "input_tokens" Number
+    CacheReadTokens "cache_read_tokens" Number
+    CacheWrite5mTokens "cache_write_5m_tokens" Number
+    CacheWrite1hTokens "cache_write_1h_tokens" Number
+    OutputTokens "output_tokens" Number
+    ReasoningTokens "reasoning_tokens" Number
+    Images "images" Number
+    ImageSize "image_size" Text
+    ImageQuality "image_quality" Text
+    Megapixels "megapixels" Number
+    VideoSeconds "video_seconds" Number
+    VideoResolution "video_resolution" Text
+    AudioSeconds "audio_seconds" Number
+    Characters "characters" Number
+    ProviderCredits "provider_credits" Number
+    WebSearches "web_searches" Number
+    Builds "builds" Number
+    ExtraMeters "extra_meters" Text
+    ExpectedCost "expected_cost" Number
+    ExpectedCurrency "expected_currency" Text
+    ReportedCost "reported_cost" Number
+    CreditsCharged "credits_charged" Number
+    CreditUnit "credit_unit" Text
+}
+
+/// Columns that a ledger must have; every other one may be missing.
+pub const REQUIRED: [Column; 5] = [Column::RequestId, Column::Attempt, Column::StartedAt, Column::Provider, Column::Model];
+
+impl Column {
+    /// As tables and headers write it.
+    pub fn name(self) -> &'static str {
+        self.entry().0
+    }
+
+    pub fn holds(self) -> Holds {
+        self.entry().1
+    }
+
+    fn entry(self) -> (&'static str, Holds) {
+        COLUMNS.get(self as usize).copied().unwrap_or(("", Holds::Text))
+    }
+}
+
+/// Names of required columns that `has` does not know.
+pub fn missing(has: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    REQUIRED.iter().map(|column| column.name()).filter(|name| !has(name)).collect()
+}
+
+/// A cell as a source gives it. Typed sources give typed cells, so that no number passes through text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    Null,
+    Text(&'a str),
+    /// Bytes that are not UTF-8 text.
+    NotText,
+    /// `digits` × 10^-`scale`.
+    Decimal {
+        digits: i128,
+        scale: u32,
+    },
+    /// A time since 1970-01-01 UTC, in parts of a second or in seconds.
+    Time {
+        count: i64,
+        per_second: i64,
+    },
+    Flag(bool),
+}
+
+/// The cells of a row, by [`Column`]; what a source does not have is null.
+#[derive(Clone, Debug)]
+pub struct Cells<'a>([Cell<'a>; COLUMNS.len()]);
+
+impl<'a> Cells<'a> {
+    /// All null.
+    pub fn new() -> Self {
+        Cells([Cell::Null; COLUMNS.len()])
+    }
+
+    /// Puts a cell at an index of [`COLUMNS`].
+    pub fn set(&mut self, column: usize, cell: Cell<'a>) {
+        if let Some(place) = self.0.get_mut(column) {
+            *place = cell;
+        }
+    }
+
+    /// The cell of a column, texts without the blanks around them.
+    pub fn get(&self, column: Column) -> Cell<'a> {
+        match self.0.get(column as usize) {
+            // An empty text is no value: a CSV file cannot tell the two apart, and no source may differ.
+            Some(Cell::Text(text)) => match text.trim() {
+                "" => Cell::Null,
+                text => Cell::Text(text),
+            },
+            Some(cell) => *cell,
+            None => Cell::Null,
+        }
+    }
+}
+
+/// A cell as a number; `None` for what cannot be one.
+pub fn amount(cell: Cell<'_>) -> Option<Result<Amount, NumberError>> {
+    match cell {
+        Cell::Text(text) => Some(Amount::parse(text)),
+        Cell::Decimal { digits, scale } => Some(decimal(digits, scale)),
+        _ => None,
+    }
+}
+
+/// As if the digits stood there as text, without writing them where they fit.
+fn decimal(digits: i128, scale: u32) -> Result<Amount, NumberError> {
+    // One less than the digits that a text may have; beyond, the reader of texts decides.
+    const SHORT: u128 = 10u128.pow(27);
+    let step = SCALE.checked_sub(scale).and_then(|places| 10i128.checked_pow(places));
+    match step.and_then(|step| digits.checked_mul(step)) {
+        Some(atto) if digits.unsigned_abs() < SHORT && Amount::from_atto(atto).abs() < QUANTITY_LIMIT => {
+            Ok(Amount::from_atto(atto))
+        }
+        _ => Amount::parse(&format!("{digits}e-{scale}")),
+    }
+}
+
+/// Why a cell is not an instant, and the day it still names.
+pub struct BadInstant {
+    pub reason: String,
+    pub day: Option<NaiveDate>,
+}
+
+/// A cell as an instant. A whole number is a Unix time: of 10 digits in seconds, of 13 in milliseconds
+/// (both 2001 to 2286). Other lengths are refused: 20261118 is a day to its writer and would be a time in 1970.
+pub fn instant(cell: Cell<'_>) -> Result<DateTime<Utc>, BadInstant> {
+    let found = match cell {
+        Cell::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().and_then(unix),
+        Cell::Text(text) => parse_instant(text),
+        Cell::Decimal { digits, scale: 0 } => i64::try_from(digits).ok().and_then(unix),
+        Cell::Time { count, per_second } => at(count, per_second),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        let day = match cell {
+            Cell::Text(text) => text.get(..10).and_then(parse_day),
+            _ => None,
+        };
+        let wanted = "an instant like 2026-11-18T09:00:00Z or a Unix time";
+        BadInstant { reason: expected(Column::StartedAt, wanted, cell), day }
+    })
+}
+
+fn unix(number: i64) -> Option<DateTime<Utc>> {
+    match number {
+        1_000_000_000..10_000_000_000 => from_unix(number),
+        1_000_000_000_000..10_000_000_000_000 => at(number, 1_000),
+        _ => None,
+    }
+}
+
+fn at(count: i64, per_second: i64) -> Option<DateTime<Utc>> {
+    let nanos_each = 1_000_000_000_i64.checked_div(per_second)?;
+    let nanos = count.checked_rem_euclid(per_second)?.checked_mul(nanos_each)?;
+    DateTime::from_timestamp(count.checked_div_euclid(per_second)?, u32::try_from(nanos).ok()?)
+}
+
+/// `column: expected …, found …`.
+pub fn expected(column: Column, what: &str, found: Cell<'_>) -> String {
+    format!("{}: expected {what}, found {}", column.name(), shown(found))
+}
+
+/// A cell for a message, never longer than 40 characters.
+pub fn shown(cell: Cell<'_>) -> String {
+    match cell {
+        Cell::Null => "nothing".to_string(),
+        Cell::Text(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
+        Cell::NotText => "bytes that are not UTF-8".to_string(),
+        Cell::Decimal { digits, scale: 0 } => digits.to_string(),
+        Cell::Decimal { digits, scale } => match decimal(digits, scale) {
+            Ok(amount) => amount.to_string(),
+            Err(_) => format!("{digits}e-{scale}"),
+        },
+        Cell::Time { count, per_second } => {
+            at(count, per_second).map_or_else(|| format!("the time {count}/{per_second} s"), |at| at.to_rfc3339())
+        }
+        Cell::Flag(flag) => flag.to_string(),
+    }
+}

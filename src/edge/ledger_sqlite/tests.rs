@@ -1,0 +1,234 @@
+use super::*;
+use crate::domain::ledger::LedgerLine;
+use crate::domain::money::Currency;
+use crate::domain::period::{Days, parse_day};
+use sqlx::Executor;
+use std::fs;
+use tempfile::TempDir;
+
+const SHORT: Duration = Duration::from_millis(50);
+const TABLE: &str = "CREATE TABLE request_ledger (request_id TEXT, attempt INTEGER, started_at, provider TEXT, model TEXT);";
+
+fn ledger(script: &str) -> (TempDir, std::path::PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("ledger.db");
+    runtime(&path).unwrap().block_on(async {
+        let mut database = writer(&path).await;
+        database.execute(sqlx::raw_sql(AssertSqlSafe(script))).await.unwrap();
+        database.close().await.unwrap();
+    });
+    (dir, path)
+}
+
+async fn writer(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+/// Request ids, and reasons of what is set aside, of the days 2026-11-18 and 19.
+fn rows_of(path: &Path, table: &str) -> Result<Vec<String>, Fault> {
+    let window = Days { from: parse_day("2026-11-18").unwrap(), to: parse_day("2026-11-20").unwrap() };
+    let mut found = Vec::new();
+    let mut each = |line: LedgerLine<'_>| {
+        found.push(match line {
+            LedgerLine::Entry(entry) => format!("{} {}", entry.request_id, entry.started_at.to_rfc3339()),
+            LedgerLine::Quarantined(row) => format!("{:?} {}", row.day, row.reason),
+        });
+    };
+    read(path, table, SHORT, &mut Rows::new(window, Currency::USD, &mut each))?;
+    Ok(found)
+}
+
+fn fault_of(path: &Path, table: &str) -> Fault {
+    let fault = rows_of(path, table).unwrap_err();
+    assert_eq!(check(path, table, SHORT), Err(fault.clone()), "check and read must see the same");
+    fault
+}
+
+#[test]
+fn the_query_names_every_column_in_the_order_of_the_contract() {
+    let all: Vec<String> = COLUMNS.iter().map(|(name, _)| name.to_string()).collect();
+    let query = query("request_ledger", &all);
+    let casts: Vec<&str> = query
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("CAST(")?.split_once(" AS TEXT)"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(casts, all);
+    assert!(query.contains("FROM \"request_ledger\""));
+}
+
+#[test]
+fn the_window_is_exact_whatever_form_an_instant_has_and_no_row_vanishes() {
+    let times = [
+        ("before", "'2026-11-17T23:59:59.999Z'"),
+        ("first", "'2026-11-18T00:00:00Z'"),
+        ("space", "'2026-11-18 00:00'"),
+        ("offset-in", "'2026-11-20T01:00:00+02:00'"),
+        ("offset-out", "'2026-11-18T01:00:00+02:00'"),
+        ("last", "'2026-11-19T23:59:59.999999Z'"),
+        ("after", "'2026-11-20T00:00:00Z'"),
+        ("long-ago", "'2020-01-01T00:00:00Z'"),
+        ("unix", "1795118400"),
+        ("unix-ms", "1795118400123"),
+        ("unix-old", "1577836800"),
+        ("null", "NULL"),
+        ("european", "'18/11/2026'"),
+        ("compact", "20261118"),
+        ("no-such-day", "'2020-02-31T00:00:00Z'"),
+        ("no-such-hour", "'2026-11-18T99:00:00Z'"),
+        ("no-such-hour-long-ago", "'2020-11-18T99:00:00Z'"),
+    ];
+    let values = times.map(|(id, at)| format!("INSERT INTO request_ledger VALUES ('{id}', 1, {at}, 'fal', 'm');"));
+    let (_dir, path) = ledger(&format!("{TABLE}{}", values.concat()));
+    let expected = "started_at: expected an instant like 2026-11-18T09:00:00Z or a Unix time, found";
+    assert_eq!(
+        rows_of(&path, "request_ledger").unwrap(),
+        [
+            "first 2026-11-18T00:00:00+00:00".to_string(),
+            "space 2026-11-18T00:00:00+00:00".to_string(),
+            "offset-in 2026-11-19T23:00:00+00:00".to_string(),
+            "last 2026-11-19T23:59:59.999999+00:00".to_string(),
+            "unix 2026-11-19T20:00:00+00:00".to_string(),
+            "unix-ms 2026-11-19T20:00:00.123+00:00".to_string(),
+            format!("None {expected} nothing (request_id \"null\")"),
+            format!("None {expected} \"18/11/2026\" (request_id \"european\")"),
+            format!("None {expected} \"20261118\" (request_id \"compact\")"),
+            format!("None {expected} \"2020-02-31T00:00:00Z\" (request_id \"no-such-day\")"),
+            format!("Some(2026-11-18) {expected} \"2026-11-18T99:00:00Z\" (request_id \"no-such-hour\")"),
+        ]
+    );
+}
+
+#[test]
+fn reads_a_view_generated_columns_and_names_in_any_case() {
+    let (_dir, path) = ledger(
+        "CREATE TABLE calls (ID TEXT, at TEXT, vendor TEXT, attempt INTEGER GENERATED ALWAYS AS (1) VIRTUAL);
+         INSERT INTO calls VALUES ('r1', '2026-11-18 10:00:00', 'fal');
+         CREATE VIEW \"ledger_view\" AS SELECT id AS REQUEST_ID, attempt, at AS started_at, vendor AS provider, 'm' AS model FROM calls;
+         CREATE TABLE made (request_id TEXT, started_at TEXT, provider TEXT, model TEXT, attempt INTEGER AS (1) STORED);
+         INSERT INTO made VALUES ('r2', '2026-11-18 10:00:00', 'fal', 'm');",
+    );
+    assert_eq!(rows_of(&path, "ledger_view").unwrap(), ["r1 2026-11-18T10:00:00+00:00"]);
+    assert_eq!(rows_of(&path, "made").unwrap(), ["r2 2026-11-18T10:00:00+00:00"]);
+}
+
+#[test]
+fn amounts_of_every_storage_class_and_bytes_that_are_not_text() {
+    let (_dir, path) = ledger(
+        "CREATE TABLE request_ledger (request_id TEXT, attempt, started_at TEXT, provider TEXT, model, expected_cost);
+         INSERT INTO request_ledger VALUES ('text', '1', '2026-11-18', 'fal', 'm', '0.10');
+         INSERT INTO request_ledger VALUES ('real', 1, '2026-11-18', 'fal', 'm', 0.1);
+         INSERT INTO request_ledger VALUES ('whole', 1, '2026-11-18', 'fal', 5, 3);
+         INSERT INTO request_ledger VALUES ('bytes', 1, '2026-11-18', 'fal', x'ff00', 0.1);",
+    );
+    let window = Days { from: parse_day("2026-11-18").unwrap(), to: parse_day("2026-11-19").unwrap() };
+    let mut found = Vec::new();
+    let mut each = |line: LedgerLine<'_>| {
+        found.push(match line {
+            LedgerLine::Entry(entry) => format!("{} {} {:?}", entry.request_id, entry.model, entry.expected_cost),
+            LedgerLine::Quarantined(row) => format!("{} {:?}", row.reason, row.amount),
+        });
+    };
+    read(&path, "request_ledger", SHORT, &mut Rows::new(window, Currency::USD, &mut each)).unwrap();
+    assert_eq!(
+        found,
+        [
+            "text m Some(0.1)",
+            "real m Some(0.1)",
+            "whole 5 Some(3)",
+            "model: expected a text, found bytes that are not UTF-8 (request_id \"bytes\") Some(0.1)"
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_a_ledger_is_refused_and_never_created() {
+    let (dir, path) = ledger("CREATE TABLE calls (id); CREATE TABLE request_ledger (request_id, started_at, provider, cost);");
+    let missing = dir.path().join("missing.db");
+    let empty = dir.path().join("empty.db");
+    let text = dir.path().join("text.db");
+    fs::write(&empty, b"").unwrap();
+    fs::write(&text, "request_id,attempt\n".repeat(100)).unwrap();
+    let (_wide_dir, wide) = ledger(&format!("PRAGMA encoding = 'UTF-16'; {TABLE}"));
+    for (path, table, code, place, what) in [
+        (missing.as_path(), "request_ledger", ExitCode::Config, "missing.db", "no such file"),
+        (dir.path(), "request_ledger", ExitCode::Config, "", "is not a file"),
+        (&empty, "request_ledger", ExitCode::Data, "empty.db", "no table or view \"request_ledger\"; found: nothing"),
+        (&text, "request_ledger", ExitCode::Data, "text.db", "not a SQLite database"),
+        (&wide, "request_ledger", ExitCode::Data, "ledger.db", "the database keeps its texts as UTF-16, which is not read"),
+        (&path, "ledger", ExitCode::Data, "ledger.db", "no table or view \"ledger\"; found: calls, request_ledger"),
+        (
+            &path,
+            "request_ledger",
+            ExitCode::Data,
+            "ledger.db: request_ledger",
+            "required columns missing: attempt, model; found: request_id, started_at, provider, cost",
+        ),
+        (
+            &path,
+            "a\"; DROP TABLE calls",
+            ExitCode::Config,
+            "ledger.db",
+            "\"a\\\"; DROP TABLE calls\" cannot be the name of the ledger's table",
+        ),
+    ] {
+        let fault = fault_of(path, table);
+        assert_eq!((fault.code, fault.what.as_str()), (code, what));
+        assert!(fault.place.ends_with(place), "{fault}");
+        assert!(!fault.hint.is_empty());
+    }
+    assert!(!missing.exists());
+    assert_eq!(fs::metadata(&empty).unwrap().len(), 0);
+}
+
+#[test]
+fn a_damaged_database_is_refused() {
+    let rows = "INSERT INTO request_ledger SELECT printf('%0500d', value), 1, '2026-11-18', 'fal', 'm' FROM generate;";
+    let generate = "CREATE TABLE generate AS WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 500) SELECT value FROM n;";
+    let (_dir, path) = ledger(&format!("{TABLE}{generate}{rows}"));
+    let mut bytes = fs::read(&path).unwrap();
+    let half = bytes.len() / 2;
+    for byte in &mut bytes[half..] {
+        *byte = 0xa5;
+    }
+    fs::write(&path, bytes).unwrap();
+    let fault = rows_of(&path, "request_ledger").unwrap_err();
+    assert_eq!(fault.code, ExitCode::Data);
+    assert_eq!(fault.what, "the database is damaged: database disk image is malformed");
+}
+
+#[test]
+fn a_locked_database_is_waited_for_and_then_left_for_later() {
+    let (_dir, path) = ledger(TABLE);
+    let runtime = runtime(&path).unwrap();
+    let mut locker = runtime.block_on(writer(&path));
+    runtime.block_on(locker.execute("BEGIN EXCLUSIVE")).unwrap();
+    let fault = fault_of(&path, "request_ledger");
+    assert_eq!((fault.code, fault.what.as_str()), (ExitCode::TempFail, "the database stayed locked by another process"));
+    runtime.block_on(locker.execute("ROLLBACK")).unwrap();
+    assert_eq!(rows_of(&path, "request_ledger"), Ok(Vec::new()));
+}
+
+#[test]
+fn the_connection_cannot_write() {
+    let (_dir, path) = ledger(TABLE);
+    runtime(&path).unwrap().block_on(async {
+        let mut database = open(&path, SHORT).await.unwrap();
+        let refused = database.execute("DELETE FROM request_ledger").await.unwrap_err();
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+        let query_only: i64 = sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut database).await.unwrap();
+        assert_eq!(query_only, 1);
+    });
+}
+
+#[test]
+fn reads_beside_a_writer_in_wal_mode() {
+    let (_dir, path) = ledger(&format!("PRAGMA journal_mode = WAL; {TABLE}"));
+    let runtime = runtime(&path).unwrap();
+    let mut writing = runtime.block_on(writer(&path));
+    let row = "INSERT INTO request_ledger VALUES ('r1', 1, '2026-11-18', 'fal', 'm')";
+    runtime.block_on(writing.execute(row)).unwrap();
+    runtime.block_on(writing.execute("BEGIN IMMEDIATE")).unwrap();
+    runtime.block_on(writing.execute(row)).unwrap();
+    assert_eq!(rows_of(&path, "request_ledger").unwrap(), ["r1 2026-11-18T00:00:00+00:00"], "only what is committed");
+}

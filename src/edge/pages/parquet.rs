@@ -1,0 +1,353 @@
+//! Parquet files as CSV pages, exact to the last digit. Types that cannot be written exactly are
+//! refused, never converted.
+
+use super::unreadable;
+use crate::domain::fault::{ExitCode, Fault};
+use chrono::{DateTime, SecondsFormat};
+use polars::prelude::*;
+use std::fmt::{self, Write};
+use std::fs::File;
+use std::path::Path;
+
+/// Rows of one CSV page.
+const PAGE_ROWS: usize = 100_000;
+
+/// Hands on the file's rows as CSV pages named `<shown>#<n>`; a file without rows is one page with the
+/// header alone.
+pub(super) fn pages(path: &Path, shown: &str, each: &mut dyn FnMut(&str, &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+    let file = File::open(path).map_err(|error| unreadable(shown, &error))?;
+    let metadata = guarded(shown, || ParquetReader::new(file).get_metadata().cloned())?;
+    let groups: Vec<usize> = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
+    let mut number = 0;
+    for (offset, length) in batches(&groups) {
+        let file = File::open(path).map_err(|error| unreadable(shown, &error))?;
+        let frame = guarded(shown, || {
+            let mut reader = ParquetReader::new(file).with_slice(Some((offset, length)));
+            reader.set_metadata(metadata.clone());
+            reader.finish()
+        })?;
+        if frame.height() != length {
+            let what = format!("expected {length} rows from row {}, found {}", offset + 1, frame.height());
+            return Err(Fault::new(ExitCode::Data, shown, what, "write the file again: it is cut short"));
+        }
+        let mut from = 0;
+        loop {
+            number += 1;
+            let rows = frame.slice(from as i64, PAGE_ROWS);
+            each(&format!("{shown}#{number}"), &csv_page(&rows, shown)?)?;
+            from += PAGE_ROWS;
+            if from >= length {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a step of the Parquet reader. It panics on some damaged files instead of returning an error, and
+/// a damaged file must not end the program: that panic is a fault of the file.
+fn guarded<T>(shown: &str, step: impl FnOnce() -> PolarsResult<T>) -> Result<T, Fault> {
+    let what = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => format!("not a readable Parquet file: {error}"),
+        Err(_) => "not a readable Parquet file: it is damaged".to_string(),
+    };
+    Err(Fault::new(ExitCode::Data, shown, what, "write the file again, or export it as CSV"))
+}
+
+/// First row and length of what is read at a time: whole row groups, so that none is decoded twice,
+/// as many as fit into one page.
+fn batches(groups: &[usize]) -> Vec<(usize, usize)> {
+    let mut batches: Vec<(usize, usize)> = Vec::new();
+    let mut offset = 0;
+    for rows in groups {
+        match batches.last_mut() {
+            Some((_, length)) if *length + rows <= PAGE_ROWS => *length += rows,
+            _ => batches.push((offset, *rows)),
+        }
+        offset += rows;
+    }
+    if batches.is_empty() {
+        batches.push((0, 0));
+    }
+    batches
+}
+
+fn csv_page(frame: &DataFrame, shown: &str) -> Result<Vec<u8>, Fault> {
+    let mut cells = Vec::with_capacity(frame.width());
+    for column in frame.columns() {
+        let values = Cells::of(column.as_materialized_series());
+        cells.push(values.ok_or_else(|| refused(shown, column.name(), column.dtype()))?);
+    }
+    let header: Vec<&str> = frame.columns().iter().map(|column| column.name().as_str()).collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let in_memory = |error: &dyn fmt::Display| Fault::new(ExitCode::Internal, shown, error.to_string(), "");
+    writer.write_record(&header).map_err(|error| in_memory(&error))?;
+    let mut text = String::new();
+    for row in 0..frame.height() {
+        for (cell, column) in cells.iter().zip(&header) {
+            text.clear();
+            let plain = cell.write(row, &mut text).map_err(|_| {
+                let what = "expected a date, found one that no calendar has".to_string();
+                Fault::new(
+                    ExitCode::Data,
+                    format!("{shown}: column {column}"),
+                    what,
+                    "correct the value and write the file again",
+                )
+            })?;
+            writer.write_field(plain.unwrap_or(&text)).map_err(|error| in_memory(&error))?;
+        }
+        writer.write_record(None::<&[u8]>).map_err(|error| in_memory(&error))?;
+    }
+    writer.into_inner().map_err(|error| in_memory(&error))
+}
+
+fn refused(shown: &str, column: &str, kind: &DataType) -> Fault {
+    let place = format!("{shown}: column {column}");
+    if matches!(kind, DataType::Float32 | DataType::Float64) {
+        let hint = "write amounts and quantities as DECIMAL or as text; leave the column out if nobody needs it";
+        return Fault::new(ExitCode::Data, place, "expected exact numbers, found binary floats: they cannot be money", hint);
+    }
+    let hint = "write it as text, or leave the column out";
+    Fault::new(ExitCode::Data, place, format!("expected text, numbers or dates, found {kind}"), hint)
+}
+
+/// The values of one column, by the way they are written.
+enum Cells {
+    Text(StringChunked),
+    Whole(Vec<Option<i128>>),
+    Decimal(Vec<Option<i128>>, usize),
+    Truth(BooleanChunked),
+    /// Days since 1970-01-01.
+    Day(Vec<Option<i32>>),
+    /// Count since 1970-01-01 UTC, and how many of it make a second.
+    Instant(Vec<Option<i64>>, i64),
+    Nothing,
+}
+
+impl Cells {
+    /// None for a type that has no exact form.
+    fn of(series: &Series) -> Option<Cells> {
+        let whole = |series: &Series| {
+            let wide = series.strict_cast(&DataType::Int128).ok()?;
+            Some(Cells::Whole(wide.i128().ok()?.iter().collect()))
+        };
+        Some(match series.dtype() {
+            DataType::String => Cells::Text(series.str().ok()?.clone()),
+            DataType::Boolean => Cells::Truth(series.bool().ok()?.clone()),
+            DataType::Decimal(_, scale) => Cells::Decimal(series.decimal().ok()?.physical().iter().collect(), *scale),
+            DataType::Date => Cells::Day(series.date().ok()?.physical().iter().collect()),
+            DataType::Datetime(unit, _) => {
+                let second = match unit {
+                    TimeUnit::Nanoseconds => 1_000_000_000,
+                    TimeUnit::Microseconds => 1_000_000,
+                    TimeUnit::Milliseconds => 1_000,
+                };
+                Cells::Instant(series.datetime().ok()?.physical().iter().collect(), second)
+            }
+            DataType::Null => Cells::Nothing,
+            kind if kind.is_integer() => whole(series)?,
+            // Texts that the writer kept as a dictionary.
+            kind if kind.is_categorical() || kind.is_enum() => {
+                let texts = series.strict_cast(&DataType::String).ok()?;
+                Cells::Text(texts.str().ok()?.clone())
+            }
+            _ => return None,
+        })
+    }
+
+    /// Writes the value of a row into `out`, or returns it where it is text already. Null is an empty cell.
+    fn write(&self, row: usize, out: &mut String) -> Result<Option<&str>, fmt::Error> {
+        match self {
+            Cells::Text(values) => return Ok(Some(values.get(row).unwrap_or_default())),
+            Cells::Truth(values) => {
+                if let Some(value) = values.get(row) {
+                    write!(out, "{value}")?;
+                }
+            }
+            Cells::Whole(values) => {
+                if let Some(value) = values.get(row).copied().flatten() {
+                    write!(out, "{value}")?;
+                }
+            }
+            Cells::Decimal(values, scale) => {
+                if let Some(value) = values.get(row).copied().flatten() {
+                    decimal(value, *scale, out)?;
+                }
+            }
+            Cells::Day(values) => {
+                if let Some(days) = values.get(row).copied().flatten() {
+                    let day = DateTime::from_timestamp(i64::from(days) * 86_400, 0).ok_or(fmt::Error)?;
+                    write!(out, "{}", day.date_naive())?;
+                }
+            }
+            Cells::Instant(values, second) => {
+                if let Some(count) = values.get(row).copied().flatten() {
+                    let nanos = count.rem_euclid(*second) * (1_000_000_000 / second);
+                    let nanos = u32::try_from(nanos).map_err(|_| fmt::Error)?;
+                    let instant = DateTime::from_timestamp(count.div_euclid(*second), nanos).ok_or(fmt::Error)?;
+                    out.push_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+                }
+            }
+            Cells::Nothing => {}
+        }
+        Ok(None)
+    }
+}
+
+/// All digits, `scale` of them after the point.
+fn decimal(value: i128, scale: usize, out: &mut String) -> fmt::Result {
+    let sign = if value < 0 { "-" } else { "" };
+    let digits = value.unsigned_abs();
+    match u32::try_from(scale).ok().and_then(|scale| 10u128.checked_pow(scale)) {
+        Some(1) => write!(out, "{sign}{digits}"),
+        Some(unit) => write!(out, "{sign}{}.{:0scale$}", digits / unit, digits % unit),
+        None => Err(fmt::Error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::pages::for_each_page;
+
+    fn write(frame: &mut DataFrame, group: Option<usize>) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.parquet");
+        let file = File::create(&path).unwrap();
+        ParquetWriter::new(file).with_row_group_size(group).finish(frame).unwrap();
+        (folder, path.to_str().unwrap().to_string())
+    }
+
+    fn read(path: &str) -> Result<Vec<(String, String)>, Fault> {
+        let mut pages = Vec::new();
+        for_each_page(&[path.to_string()], &mut |name, bytes| {
+            let name = name.rsplit('/').next().unwrap().to_string();
+            pages.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
+            Ok(())
+        })?;
+        Ok(pages)
+    }
+
+    fn cast(name: &str, values: &[i64], kind: DataType) -> Column {
+        Series::new(name.into(), values).cast(&kind).unwrap().into()
+    }
+
+    fn units(name: &str, values: &[Option<i128>], precision: usize, scale: usize) -> Column {
+        let values: Int128Chunked = values.iter().copied().collect();
+        values.into_decimal_unchecked(precision, scale).into_series().with_name(name.into()).into()
+    }
+
+    #[test]
+    fn every_exact_type_keeps_its_digits() {
+        let at = 1_794_986_062_000_001i64; // 2026-11-18T07:14:22.000001Z
+        let mut frame = DataFrame::new_infer_height(vec![
+            Column::new("text".into(), [Some("a, \"b\""), None]),
+            units("cost", &[Some(4_194_304), Some(-5)], 38, 8),
+            units("wide", &[Some(12_345_678_901_234_567_890_123_456_789), None], 38, 18),
+            units("whole_units", &[Some(7), None], 10, 0),
+            Column::new("nano".into(), [Some(u64::MAX), None]),
+            Column::new("small".into(), [Some(-3i8), Some(4)]),
+            Column::new("ok".into(), [Some(true), None]),
+            cast("day", &[20_775, -1], DataType::Date),
+            cast("micros", &[at, -1], DataType::Datetime(TimeUnit::Microseconds, None)),
+            cast("millis", &[at / 1000, 0], DataType::Datetime(TimeUnit::Milliseconds, None)),
+            cast("nanos", &[at * 1000 + 9, 0], DataType::Datetime(TimeUnit::Nanoseconds, None)),
+        ])
+        .unwrap();
+        let (_folder, path) = write(&mut frame, None);
+        let pages = read(&path).unwrap();
+        assert_eq!(pages.len(), 1);
+        assert_eq!(pages[0].0, "events.parquet#1");
+        assert_eq!(
+            pages[0].1,
+            "text,cost,wide,whole_units,nano,small,ok,day,micros,millis,nanos\n\
+             \"a, \"\"b\"\"\",0.04194304,12345678901.234567890123456789,7,18446744073709551615,-3,true,2026-11-18,\
+             2026-11-18T07:14:22.000001Z,2026-11-18T07:14:22Z,2026-11-18T07:14:22.000001009Z\n\
+             ,-0.00000005,,,,4,,1969-12-31,1969-12-31T23:59:59.999999Z,1970-01-01T00:00:00Z,1970-01-01T00:00:00Z\n"
+        );
+    }
+
+    #[test]
+    fn floats_and_lists_are_refused_by_name() {
+        let mut floats = DataFrame::new_infer_height(vec![Column::new("cost_total".into(), [0.1f64])]).unwrap();
+        let (_folder, path) = write(&mut floats, None);
+        let fault = read(&path).unwrap_err();
+        assert_eq!((fault.code, fault.place), (ExitCode::Data, format!("{path}: column cost_total")));
+        assert!(fault.what.contains("binary floats"), "{}", fault.what);
+        let list = Series::new("tags".into(), [Series::new("".into(), ["a"])]);
+        let mut lists = DataFrame::new_infer_height(vec![list.into()]).unwrap();
+        let (_folder, path) = write(&mut lists, None);
+        assert!(read(&path).unwrap_err().place.ends_with("column tags"));
+    }
+
+    #[test]
+    fn pages_have_at_most_their_rows_and_lose_none() {
+        for group in [7_000, 100_000, 150_000, 1_000_000] {
+            let ids: Vec<i64> = (0..250_001).collect();
+            let mut frame = DataFrame::new_infer_height(vec![Column::new("id".into(), &ids)]).unwrap();
+            let (_folder, path) = write(&mut frame, Some(group));
+            let pages = read(&path).unwrap();
+            let mut next = 0i64;
+            for (index, (name, page)) in pages.iter().enumerate() {
+                assert_eq!(*name, format!("events.parquet#{}", index + 1));
+                let mut lines = page.lines();
+                assert_eq!(lines.next(), Some("id"));
+                assert!(page.lines().count() <= PAGE_ROWS + 1, "{group}");
+                for line in lines {
+                    assert_eq!(line, next.to_string());
+                    next += 1;
+                }
+            }
+            assert_eq!(next, 250_001, "{group}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_rows_is_a_header() {
+        let mut frame = DataFrame::new_infer_height(vec![Column::new("id".into(), Vec::<i64>::new())]).unwrap();
+        let (_folder, path) = write(&mut frame, None);
+        assert_eq!(read(&path).unwrap(), [("events.parquet#1".to_string(), "id\n".to_string())]);
+    }
+
+    #[test]
+    fn batches_are_whole_row_groups() {
+        assert_eq!(batches(&[]), [(0, 0)]);
+        assert_eq!(batches(&[60_000, 40_000, 1]), [(0, 100_000), (100_000, 1)]);
+        assert_eq!(batches(&[300_000, 5, 6]), [(0, 300_000), (300_000, 11)]);
+    }
+
+    #[test]
+    fn texts_kept_as_a_dictionary_are_texts() {
+        let words = Series::new("model".into(), [Some("b"), None, Some("a"), Some("b")]);
+        let kind = DataType::from_categories(Categories::global());
+        let mut frame = DataFrame::new_infer_height(vec![words.cast(&kind).unwrap().into()]).unwrap();
+        let (_folder, path) = write(&mut frame, None);
+        assert_eq!(read(&path).unwrap()[0].1, "model\nb\n\"\"\na\nb\n");
+    }
+
+    #[test]
+    fn a_damaged_file_is_a_fault() {
+        let mut frame = DataFrame::new_infer_height(vec![Column::new("id".into(), [1i64, 2, 3])]).unwrap();
+        let (_folder, path) = write(&mut frame, None);
+        let whole = std::fs::read(&path).unwrap();
+        let footer = whole.len() - 8 - u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap()) as usize;
+        let mut refused = 0;
+        for at in footer..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x5a;
+            std::fs::write(&path, &damaged).unwrap();
+            // Never a panic: the reader's own are turned into faults.
+            if let Err(fault) = read(&path) {
+                assert_eq!((fault.code, fault.place.starts_with(&path)), (ExitCode::Data, true), "{at}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 10, "{refused}");
+        for length in [0, 4, 12, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(read(&path).unwrap_err().code, ExitCode::Data, "{length}");
+        }
+    }
+}

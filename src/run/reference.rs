@@ -1,0 +1,109 @@
+//! Reads the job file and every reference file that it names.
+
+use crate::adapters::ADAPTERS;
+use crate::domain::fault::{ExitCode, Fault};
+use crate::domain::period::{Days, parse_day};
+use crate::domain::price::PriceBook;
+use crate::job::{self, Job};
+use crate::stages::reference::Reference;
+use chrono::{DateTime, Duration, Utc};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the command line says about the days.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub as_of: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// A job with everything that it names, read and checked.
+pub struct Loaded {
+    pub job: Job,
+    pub reference: Reference,
+    /// SHA-256 over the texts of the job and its reference files.
+    pub config_sha256: String,
+}
+
+/// Reads the job and its reference files. `now` is the clock's time, used where neither the command line
+/// nor the job says what moment the run speaks for.
+///
+/// # Errors
+/// [`ExitCode::Config`] for the job file and the command line, [`ExitCode::Data`] for reference files; the
+/// first mistake in any of them, with file and line.
+pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fault> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        let what = format!("the job file cannot be read: {error}");
+        Fault::new(ExitCode::Config, file.display().to_string(), what, "name an existing job file; jobs/README.md describes one")
+    })?;
+    let job = job::parse(file, &text, ADAPTERS)?;
+    let mut hash = Sha256::new();
+    hash.update(text.as_bytes());
+    let mut read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).map_err(|error| job.unreadable(path, error.kind()))?;
+        hash.update(text.as_bytes());
+        Ok::<_, Fault>((path.display().to_string(), text))
+    };
+    let mut books: Vec<(PathBuf, PriceBook)> = Vec::new();
+    for path in &job.prices {
+        let (file, text) = read(path)?;
+        books.push((path.clone(), job::prices::parse(&file, &text)?));
+    }
+    job::prices::one_for_each_provider(&job, &books)?;
+    let parsed = |path: &Option<PathBuf>, read: &mut dyn FnMut(&PathBuf) -> Result<(String, String), Fault>| {
+        path.as_ref().map(read).transpose()
+    };
+    let teams = parsed(&job.teams, &mut read)?.map(|(file, text)| job::teams::parse(&file, &text)).transpose()?;
+    let names = parsed(&job.names, &mut read)?.map(|(file, text)| job::names::parse(&file, &text)).transpose()?;
+    let rates = parsed(&job.fx, &mut read)?.map(|(file, text)| job::fx::parse(&file, &text)).transpose()?;
+    let as_of = as_of(&job, asked, now)?;
+    let reference = Reference {
+        names: names.unwrap_or_default(),
+        teams: teams.unwrap_or_default(),
+        books: books.into_iter().map(|(_, book)| (book.provider.clone(), book)).collect(),
+        rates: rates.unwrap_or_default(),
+        reporting_currency: job.reporting_currency,
+        time_zone: job.time_zone,
+        as_of,
+        window: window(&job, asked, as_of)?,
+    };
+    let config_sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Loaded { job, reference, config_sha256 })
+}
+
+fn usage(what: String, hint: &str) -> Fault {
+    Fault::new(ExitCode::Usage, "", what, hint)
+}
+
+fn as_of(job: &Job, asked: &Asked, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fault> {
+    let Some(text) = &asked.as_of else { return Ok(job.as_of.unwrap_or(now)) };
+    DateTime::parse_from_rfc3339(text)
+        .map(|instant| instant.with_timezone(&Utc))
+        .map_err(|_| usage(format!("--as-of: {text:?} is no RFC 3339 instant"), "write it like 2026-11-19T06:00:00Z"))
+}
+
+/// The UTC days to reconcile: never a day that is not over at the moment the run speaks for.
+fn window(job: &Job, asked: &Asked, as_of: DateTime<Utc>) -> Result<Days, Fault> {
+    let day = |option: &str, text: &Option<String>| {
+        let read = |text: &String| {
+            parse_day(text).ok_or_else(|| usage(format!("{option}: {text:?} is no day"), "write it like 2026-11-19"))
+        };
+        text.as_ref().map(read).transpose()
+    };
+    let today = as_of.date_naive();
+    let to = day("--to", &asked.to)?.or(job.window.to).unwrap_or(today);
+    let first = to - Duration::days(i64::from(job.window.trailing_days));
+    let from = day("--from", &asked.from)?.or(job.window.from).unwrap_or(first);
+    let place = job.file.display().to_string();
+    if to > today {
+        let what = format!("the window ends with {to}, but {today} is not over yet");
+        return Err(Fault::new(ExitCode::Config, place, what, "let it end earlier, or give a later --as-of"));
+    }
+    if from >= to {
+        let what = format!("the window from {from} to {to} holds no day");
+        return Err(Fault::new(ExitCode::Config, place, what, "let it begin before it ends; its end is excluded"));
+    }
+    Ok(Days { from, to })
+}

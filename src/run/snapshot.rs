@@ -1,0 +1,130 @@
+//! Reads the snapshot: every page through its adapter, every ledger row, into facts.
+
+use super::reference::Loaded;
+use crate::adapters::{self, Adapter, BadPage, Page, Report};
+use crate::domain::fault::{ExitCode, Fault};
+use crate::domain::ledger::LedgerLine;
+use crate::edge::log::Progress;
+use crate::edge::{ledger, pages};
+use crate::job::{Job, Pull, Source};
+use crate::stages::booking::ProviderSide;
+use crate::stages::entries::{EntryReader, LedgerSide};
+use crate::stages::facts::{Facts, LedgerInfo, ReportInfo};
+use crate::stages::lines::LineReader;
+use sha2::{Digest, Sha256};
+
+/// Everything that the run reads.
+pub struct Snapshot {
+    pub facts: Facts,
+    pub provider: ProviderSide,
+    pub ledger: LedgerSide,
+    /// Pulls that could not be used: their slices are missing.
+    pub unusable: Vec<Fault>,
+    /// Name and SHA-256 of every page read.
+    pub inputs: Vec<(String, String)>,
+}
+
+/// Reads pages and ledgers.
+///
+/// # Errors
+/// A ledger that cannot be read; files that cannot be read; and a page that cannot be used, when no
+/// source has anything usable at all.
+pub fn read(loaded: &Loaded, progress: &Progress) -> Result<Snapshot, Fault> {
+    let (job, reference) = (&loaded.job, &loaded.reference);
+    let sources: Vec<(&str, &str, u32)> =
+        job.sources.iter().map(|source| (source.provider.as_str(), source.account.as_str(), source.settle_days)).collect();
+    let mut lines = LineReader::new(reference, &sources);
+    let (mut unusable, mut inputs, mut usable) = (Vec::new(), Vec::new(), 0);
+    for (number, source) in job.sources.iter().enumerate() {
+        let stage = progress.stage("read", Some(source.pulls.len() as u64));
+        stage.doing(&source.provider);
+        let before = inputs.len();
+        for (order, pull) in source.pulls.iter().enumerate() {
+            lines.open_pull();
+            match read_pull(job, source, number, order, pull, &mut lines, &mut inputs) {
+                Ok(()) => usable += 1,
+                Err(fault) if fault.code == ExitCode::Protocol => {
+                    lines.discard_pull();
+                    progress.line(&format!("warning: {}: {}; this pull is not used", fault.place, fault.what));
+                    unusable.push(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+            stage.advance(1);
+        }
+        stage.done(&format!("{} {}, {} pages", source.provider, source.account, inputs.len() - before));
+    }
+    if let (0, Some(first)) = (usable, unusable.first()) {
+        return Err(first.clone());
+    }
+    let (facts, provider) = lines.finish();
+    let (facts, ledger) = read_ledgers(loaded, facts, progress)?;
+    Ok(Snapshot { facts, provider, ledger, unusable, inputs })
+}
+
+fn read_pull(
+    job: &Job,
+    source: &Source,
+    number: usize,
+    order: usize,
+    pull: &Pull,
+    lines: &mut LineReader<'_>,
+    inputs: &mut Vec<(String, String)>,
+) -> Result<(), Fault> {
+    let adapter = adapters::find(&source.provider).ok_or_else(|| {
+        let what = format!("there is no adapter for provider {:?}", source.provider);
+        Fault::new(ExitCode::Internal, job.file.display().to_string(), what, "report this as a bug")
+    })?;
+    pages::for_each_page(&pull.files, &mut |file, bytes| {
+        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        inputs.push((file.to_string(), digest));
+        let short = file.rsplit('/').next().unwrap_or(file);
+        let page = Page { file: short, bytes, group_by: &pull.group_by };
+        let protocol = |bad: BadPage| Fault::new(ExitCode::Protocol, file, bad.what, bad.hint);
+        let report = report_of(adapter, pull, &page).map_err(protocol)?;
+        let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
+        lines.open_page(number, info, order, short);
+        if let Some(days) = pull.covers {
+            lines.push(crate::domain::usage::Line::Covers(days));
+        }
+        adapter.parse(&page, &mut |line| lines.push(line)).map_err(protocol)
+    })
+}
+
+fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Report, BadPage> {
+    let named = pull.report.as_ref().and_then(|name| adapter.reports().iter().find(|report| report.name == name));
+    named.or_else(|| adapter.identify(page)).copied().ok_or_else(|| {
+        let known: Vec<&str> = adapter.reports().iter().map(|report| report.name).collect();
+        BadPage::new(
+            format!("this is none of the reports of {}", adapter.name()),
+            format!("is the file filed under the right provider? If it is, name its report in the job: {}", known.join(", ")),
+        )
+    })
+}
+
+fn read_ledgers(loaded: &Loaded, facts: Facts, progress: &Progress) -> Result<(Facts, LedgerSide), Fault> {
+    let mut entries = EntryReader::new(&loaded.reference, facts);
+    for source in &loaded.job.ledgers {
+        let stage = progress.stage("ledger", None);
+        stage.doing(&source.name);
+        let info = LedgerInfo { name: source.name.clone(), precision: source.precision, currency: source.currency };
+        let number = entries.open_ledger(info);
+        let (mut rows, mut fault) = (0u64, None);
+        ledger::read(source, loaded.reference.window, &mut |line| {
+            rows += 1;
+            match line {
+                LedgerLine::Entry(entry) => {
+                    if let Err(found) = entries.push(number, &entry) {
+                        fault.get_or_insert(found);
+                    }
+                }
+                LedgerLine::Quarantined(row) => entries.set_aside(number, row),
+            }
+        })?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        stage.done(&format!("{}, {rows} rows", source.name));
+    }
+    Ok(entries.finish())
+}
