@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 import tomllib
+from datetime import date, timedelta
 
 import duckdb
 
@@ -336,7 +337,9 @@ def main() -> int:
     sides = {"folder": values["folder"], "ledger": LEDGER.format(**values), "events": EVENTS.format(**values)}
     database.execute((GROUP if asked.shape == "group" else JOIN).format(**sides))
     database.execute(ITEMS)
-    database.execute(DRIFT.format(today=job["as_of"][:10]))
+    # The day that the run speaks for: the last of the window.
+    today = date.fromisoformat(job["window"]["to"]) - timedelta(days=1)
+    database.execute(DRIFT.format(today=today))
     database.execute(ATTRIBUTION)
     database.execute(TEAM_MONTH)
     database.execute(RECONCILIATION.format(
