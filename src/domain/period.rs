@@ -77,18 +77,14 @@ fn plain_instant(text: &[u8]) -> Option<DateTime<Utc>> {
     if !(is(4, b"-") && is(7, b"-") && is(10, b"T ") && is(13, b":") && is(16, b":")) {
         return None;
     }
-    let day = NaiveDate::from_ymd_opt(number(0, 4)? as i32, number(5, 7)?, number(8, 10)?)?;
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
     let decimals = if is(19, b".") { text.get(20..)?.iter().take_while(|byte| byte.is_ascii_digit()).count() } else { 0 };
-    let (nanos, end) = match decimals {
-        0 => (0, 19),
-        1..=9 => (number(20, 20 + decimals)? * 10u32.pow(9 - decimals as u32), 20 + decimals),
-        _ => return None,
-    };
-    matches!(text.get(end..)?, b"" | b"Z" | b"+00:00" | b" UTC")
-        .then(|| day.and_hms_nano_opt(hour, minute, second, nanos))
-        .flatten()
-        .map(|instant| instant.and_utc())
+    let end = if decimals == 0 { 19 } else { 20 + decimals };
+    if decimals > 9 || !matches!(text.get(end..)?, b"" | b"Z" | b"+00:00" | b" UTC") {
+        return None;
+    }
+    let nanos = if decimals == 0 { 0 } else { number(20, end)? * 10u32.pow(9 - decimals as u32) };
+    let day = NaiveDate::from_ymd_opt(number(0, 4)? as i32, number(5, 7)?, number(8, 10)?)?;
+    day.and_hms_nano_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?, nanos).map(|instant| instant.and_utc())
 }
 
 /// Reads `YYYY-MM-DD`.

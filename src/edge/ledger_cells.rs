@@ -158,11 +158,22 @@ pub fn amount(cell: Cell<'_>) -> Option<Result<Amount, NumberError>> {
     }
 }
 
+/// What a digit is worth in 10^-18, by the decimals that its number has.
+const STEPS: [i128; SCALE as usize + 1] = {
+    let mut steps = [1; SCALE as usize + 1];
+    let mut scale = SCALE as usize;
+    while scale > 0 {
+        scale -= 1;
+        steps[scale] = steps[scale + 1] * 10;
+    }
+    steps
+};
+
 /// As if the digits stood there as text, without writing them where they fit.
 fn decimal(digits: i128, scale: u32) -> Result<Amount, NumberError> {
     // One less than the digits that a text may have; beyond, the reader of texts decides.
     const SHORT: u128 = 10u128.pow(27);
-    let step = SCALE.checked_sub(scale).and_then(|places| 10i128.checked_pow(places));
+    let step = STEPS.get(scale as usize).copied();
     match step.and_then(|step| digits.checked_mul(step)) {
         Some(atto) if digits.unsigned_abs() < SHORT && Amount::from_atto(atto).abs() < QUANTITY_LIMIT => {
             Ok(Amount::from_atto(atto))
@@ -182,7 +193,7 @@ pub struct BadInstant {
 pub fn instant(cell: Cell<'_>) -> Result<DateTime<Utc>, BadInstant> {
     let found = match cell {
         Cell::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().and_then(unix),
-        Cell::Text(text) => parse_instant(text),
+        Cell::Text(text) => zoneless(text).or_else(|| parse_instant(text)),
         Cell::Decimal { digits, scale: 0 } => i64::try_from(digits).ok().and_then(unix),
         Cell::Time { count, per_second } => at(count, per_second),
         _ => None,
@@ -195,6 +206,17 @@ pub fn instant(cell: Cell<'_>) -> Result<DateTime<Utc>, BadInstant> {
         let wanted = "an instant like 2026-11-18T09:00:00Z or a Unix time";
         BadInstant { reason: expected(Column::StartedAt, wanted, cell), day }
     })
+}
+
+/// The form that databases write, `2026-11-18 09:00:00.123`, which is UTC: read as RFC 3339, at a third of
+/// the time that trying forms one after the other takes. `None` for every other form.
+fn zoneless(text: &str) -> Option<DateTime<Utc>> {
+    let mut zoned = [b'Z'; 32];
+    let fraction = text.as_bytes().get(19..)?;
+    let plain = fraction.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    zoned.get_mut(..text.len()).filter(|_| plain)?.copy_from_slice(text.as_bytes());
+    let zoned = std::str::from_utf8(zoned.get(..=text.len())?).ok()?;
+    DateTime::parse_from_rfc3339(zoned).ok().map(|at| at.with_timezone(&Utc))
 }
 
 fn unix(number: i64) -> Option<DateTime<Utc>> {
@@ -231,5 +253,71 @@ pub fn shown(cell: Cell<'_>) -> String {
             at(count, per_second).map_or_else(|| format!("the time {count}/{per_second} s"), |at| at.to_rfc3339())
         }
         Cell::Flag(flag) => flag.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_digits_are_what_their_text_would_be() {
+        for (digits, scale, text) in [
+            (0, 0, "0"),
+            (-5, 0, "-5"),
+            (123, 2, "1.23"),
+            (1, 18, "0.000000000000000001"),
+            (15, 19, "0.0000000000000000015"),
+            (25, 19, "0.0000000000000000025"),
+            (1, 60, "0e-60"),
+            (999_999_999_999_999_999, 0, "999999999999999999"),
+            (1_000_000_000_000_000_000, 0, "1000000000000000000"),
+            (10i128.pow(30), 18, "1000000000000"),
+            (12_345_678_901_234_567_890_123_456_789, 18, "12345678901.234567890123456789"),
+            (i128::MAX, 0, "170141183460469231731687303715884105727"),
+            (i128::MIN, 38, "-1.70141183460469231731687303715884105728"),
+        ] {
+            assert_eq!(decimal(digits, scale).ok(), Amount::parse(text).ok(), "{digits}e-{scale}");
+        }
+    }
+
+    #[test]
+    fn a_quick_reading_of_an_instant_is_the_slow_one() {
+        for text in [
+            "2026-11-18 09:00:00",
+            "2026-11-18T09:00:00",
+            "2026-11-18 09:00:00.123456789",
+            "2026-11-18 09:00:00.",
+            "2026-11-18 09:00:00.1.2",
+            "2026-11-18 09:00:00.1234567890123456",
+            "2026-02-30 09:00:00",
+            "2026-11-18 25:00:00",
+            "2026-11-18  9:00:00",
+            "2026-11-18 09:00:0é",
+            "2026-11-18 09:00:00+02:00",
+            "2026-11-18 09:00:00Z",
+            "2026-11-18",
+        ] {
+            assert_eq!(instant(Cell::Text(text)).ok(), parse_instant(text), "{text}");
+        }
+        assert!(zoneless("2026-11-18 09:00:00.5").is_some());
+    }
+
+    #[test]
+    fn a_whole_number_is_an_instant_only_where_it_cannot_be_a_day() {
+        for (digits, expected) in [
+            (1_795_118_400, Some("2026-11-19T20:00:00+00:00")),
+            (1_795_118_400_123, Some("2026-11-19T20:00:00.123+00:00")),
+            (20_261_118, None),
+            (20_261_118_090_000, None),
+            (999_999_999, None),
+            (-1_795_118_400, None),
+            (i128::MAX, None),
+        ] {
+            let found = instant(Cell::Decimal { digits, scale: 0 }).ok().map(|at| at.to_rfc3339());
+            assert_eq!(found.as_deref(), expected, "{digits}");
+        }
+        assert!(instant(Cell::Time { count: i64::MIN, per_second: 1 }).is_err());
+        assert!(instant(Cell::Time { count: -1, per_second: 1_000 }).is_ok());
     }
 }

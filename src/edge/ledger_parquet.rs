@@ -63,8 +63,9 @@ fn usable(place: &str, name: &str, holds: Holds, stored: &ArrowDataType) -> Resu
     let (fits, wanted) = match holds {
         Holds::Text => (integer, "text"),
         Holds::Number => {
-            let decimal = matches!(stored, Stored::Decimal(..) | Stored::Decimal32(..) | Stored::Decimal64(..));
-            (integer || decimal, "a decimal, an integer of 32 or 64 bits, or text")
+            // Wider ones are not decoded.
+            let decimal = matches!(stored, Stored::Decimal(digits, _) | Stored::Decimal32(digits, _) | Stored::Decimal64(digits, _) if *digits <= 38);
+            (integer || decimal, "a decimal of up to 38 digits, an integer of 32 or 64 bits, or text")
         }
         Holds::Instant => {
             let time = matches!(stored, Stored::Timestamp(..) | Stored::Date32 | Stored::Date64);

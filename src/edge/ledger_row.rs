@@ -12,6 +12,8 @@ use serde_json::Value;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+const ONE: i128 = Amount::ONE.atto();
+
 /// Columns that are meters; their names are those of [`crate::domain::usage::meter`].
 const METERS: [Column; 13] = [
     Column::InputTokens,
@@ -237,17 +239,16 @@ impl<'c, 'a> Reader<'c, 'a> {
     }
 
     fn attempt(&mut self) -> Result<u32, String> {
-        let bad = |cell| expected(Column::Attempt, "a whole number of at least 1", cell);
         let cell = self.cells.get(Column::Attempt);
-        let amount = amount(cell).and_then(Result::ok).ok_or_else(|| bad(cell))?;
-        let whole = amount.atto() / Amount::ONE.atto();
-        match u32::try_from(whole) {
-            Ok(attempt) if attempt > 0 && amount == Amount::whole(i64::from(attempt)) => {
-                self.mark(Column::Attempt, attempt);
-                Ok(attempt)
-            }
-            _ => Err(bad(cell)),
-        }
+        let whole = match cell {
+            Cell::Decimal { digits, scale: 0 } => Some(digits),
+            // `1.0` is a 1 as well.
+            _ => amount(cell).and_then(Result::ok).map(Amount::atto).filter(|atto| atto % ONE == 0).map(|atto| atto / ONE),
+        };
+        let attempt = whole.and_then(|whole| u32::try_from(whole).ok()).filter(|attempt| *attempt > 0);
+        let attempt = attempt.ok_or_else(|| expected(Column::Attempt, "a whole number of at least 1", cell))?;
+        self.mark(Column::Attempt, attempt);
+        Ok(attempt)
     }
 
     /// A batch call is priced by its flag: as a tier of its own it is the standard tier, batched.

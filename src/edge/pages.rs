@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 const FILES: &str = "check `files` in the job file; a relative path starts at the job file's folder";
 
+/// Receives a page: its name for messages, and its bytes.
+pub type EachPage<'c> = dyn FnMut(&str, &[u8]) -> Result<(), Fault> + 'c;
+
 /// Reads every file that the paths and patterns name, in the order of their names and each once, and hands
 /// it to `each` with its path as written. A `.parquet` file is handed on as CSV pages of at most 100,000
 /// rows with the header on each, named `<file>#1`, `<file>#2`, …: decimals with their digits, dates as
@@ -19,7 +22,7 @@ const FILES: &str = "check `files` in the job file; a relative path starts at th
 /// CONFIG when a path or pattern names no file; IOERR when a file cannot be read; DATA when a Parquet
 /// file is damaged or has a column that is no text, whole number, decimal or date (a binary float cannot
 /// be money); what `each` returns.
-pub fn for_each_page(files: &[String], each: &mut dyn FnMut(&str, &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+pub fn for_each_page(files: &[String], each: &mut EachPage<'_>) -> Result<(), Fault> {
     let mut paths = Vec::new();
     for pattern in files {
         paths.extend(matching(pattern)?);

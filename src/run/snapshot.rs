@@ -93,13 +93,16 @@ fn read_pull(
 
 fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Report, BadPage> {
     let named = pull.report.as_ref().and_then(|name| adapter.reports().iter().find(|report| report.name == name));
-    named.or_else(|| adapter.identify(page)).copied().ok_or_else(|| {
-        let known: Vec<&str> = adapter.reports().iter().map(|report| report.name).collect();
-        BadPage::new(
-            format!("this is none of the reports of {}", adapter.name()),
-            format!("is the file filed under the right provider? If it is, name its report in the job: {}", known.join(", ")),
-        )
-    })
+    if let Some(report) = named.or_else(|| adapter.identify(page)) {
+        return Ok(*report);
+    }
+    // What no report can be told from is read once for what is wrong with it.
+    adapter.parse(page, &mut |_| {})?;
+    let known: Vec<&str> = adapter.reports().iter().map(|report| report.name).collect();
+    Err(BadPage::new(
+        format!("this is none of the reports of {}", adapter.name()),
+        format!("is the file filed under the right provider? If it is, name its report in the job: {}", known.join(", ")),
+    ))
 }
 
 fn read_ledgers(loaded: &Loaded, facts: Facts, progress: &Progress) -> Result<(Facts, LedgerSide), Fault> {

@@ -8,9 +8,9 @@ use super::matching::{ANY, Grain, Key, Match, Piece, batch_number};
 use super::reference::Reference;
 use super::symbols::{NONE, Sym};
 use crate::domain::fault::Fault;
-use crate::domain::money::{Amount, Currency};
+use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::period::day_of;
-use crate::domain::price::Asked;
+use crate::domain::price::{Asked, UnitPrice};
 use crate::domain::usage::meter;
 use hashbrown::{HashMap, HashSet};
 use polars::prelude::*;
@@ -197,26 +197,36 @@ fn split_entry(facts: &Facts, reference: &Reference, index: u32) -> Vec<Piece> {
     let optional = |sym: Sym| Some(text(sym)).filter(|text| !text.is_empty());
     let classes = meter::INPUT_CLASSES.map(|class| facts.symbols.find(class).unwrap_or(ANY));
     let context: i128 = pieces.iter().filter(|piece| classes.contains(&piece.meter)).map(|piece| piece.quantity).sum();
-    let weights: Option<Vec<Amount>> = pieces
-        .iter()
-        .map(|piece| {
-            let asked = Asked {
-                model: text(kind.model),
-                meter: text(piece.meter),
-                service_tier: optional(kind.service_tier),
-                batch: kind.batch.unwrap_or(false),
-                context: Amount::from_atto(context),
-                account: text(kind.account),
-                api_key_id: optional(kind.api_key_id),
-                day: day_of(entry.day),
-            };
-            reference.price(text(kind.provider), asked)?.cost(Amount::from_atto(piece.quantity))
-        })
-        .collect();
-    if let Some(weights) = &weights {
-        for (piece, weight) in pieces.iter_mut().zip(weights) {
-            piece.book_cost = *weight;
-        }
+    let provider = text(kind.provider);
+    let asked = |piece: &Piece| Asked {
+        model: text(kind.model),
+        meter: text(piece.meter),
+        service_tier: optional(kind.service_tier),
+        batch: kind.batch.unwrap_or(false),
+        context: Amount::from_atto(context),
+        account: text(kind.account),
+        api_key_id: optional(kind.api_key_id),
+        day: day_of(entry.day),
+    };
+    let costs_at = |price: &dyn Fn(Asked<'_>) -> Option<UnitPrice>| -> Option<Vec<Amount>> {
+        pieces.iter().map(|piece| price(asked(piece))?.cost(Amount::from_atto(piece.quantity))).collect()
+    };
+    let book = costs_at(&|asked| reference.price(provider, asked));
+    // A cost that an earlier price makes was made with it: split by today's, the change of one meter's
+    // price would show as a difference in all of them.
+    let room = facts.ledgers[usize::from(kind.ledger)].precision.per_line();
+    let makes = |costs: &Vec<Amount>| {
+        let gap = sum(costs.iter().copied()).and_then(|sum| sum.checked_sub(entry.cost));
+        gap.is_some_and(|gap| gap.abs() <= room)
+    };
+    let mut weights = book.clone();
+    if book.as_ref().is_some_and(|book| !makes(book)) && !entry.cost.is_zero() {
+        let ages = 0..reference.earlier_prices(provider, asked(&pieces[0])).len();
+        let earlier = |age: usize| costs_at(&|asked| reference.earlier_prices(provider, asked).get(age).copied());
+        weights = ages.filter_map(earlier).find(makes).or(weights);
+    }
+    for (piece, cost) in pieces.iter_mut().zip(book.unwrap_or_default()) {
+        piece.book_cost = cost;
     }
     match weights.and_then(|weights| entry.cost.split(&weights, crate::domain::money::SCALE)) {
         Some(costs) => {

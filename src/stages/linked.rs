@@ -6,8 +6,10 @@ use super::matching::{Grain, Key, Match, Piece, batch_number};
 use super::results::Reason;
 use super::symbols::NONE;
 use crate::domain::money::{Amount, sum};
+use crate::domain::usage::meter;
 
-/// An entry as pieces, one for each meter; its whole cost stands with the first.
+/// An entry as pieces, one for each meter; its whole cost stands with the first, its reasoning with the
+/// output that it is part of.
 pub fn pieces_of(facts: &Facts, index: u32) -> Vec<Piece> {
     let entry = &facts.entries[index as usize];
     let whole = Piece {
@@ -26,10 +28,13 @@ pub fn pieces_of(facts: &Facts, index: u32) -> Vec<Piece> {
     if parts.is_empty() {
         return vec![whole];
     }
-    let rest = Piece { cost: Amount::ZERO, book_cost: Amount::ZERO, reasoning: 0, ..whole };
+    let output = facts.symbols.find(meter::OUTPUT_TOKENS);
+    let of_output = parts.iter().position(|part| Some(part.meter) == output).unwrap_or(0);
+    let rest = Piece { cost: Amount::ZERO, book_cost: Amount::ZERO, ..whole };
     let piece = |(place, part): (usize, &super::facts::Part)| Piece {
         meter: part.meter,
         quantity: part.quantity,
+        reasoning: if place == of_output { whole.reasoning } else { 0 },
         ..if place == 0 { whole } else { rest }
     };
     parts.iter().enumerate().map(piece).collect()

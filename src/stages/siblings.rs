@@ -113,7 +113,9 @@ fn recut_inputs(matches: &[Match], verdicts: &mut [Verdict], members: &[usize], 
     for at in members {
         let m = &matches[*at];
         let [a, b, c, d, e, meter] = m.key.dims();
-        if classes.contains(&meter) && verdicts[*at].pair.is_none() {
+        // Where the quantities agree, nothing was cut differently.
+        let differs = side(&verdicts[*at]).is_none_or(|differences| !differences.is_empty());
+        if classes.contains(&meter) && verdicts[*at].pair.is_none() && differs {
             groups.entry((m.day, [a, b, c, d, e])).or_default().push(*at);
         }
     }

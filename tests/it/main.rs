@@ -2,5 +2,6 @@
 
 mod adapters;
 mod crash;
+mod demo;
 mod errors;
 mod tidy;

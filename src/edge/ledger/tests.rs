@@ -368,7 +368,11 @@ fn parquet_columns_of_an_unusable_type_are_refused() {
     for (column, stored, what) in [
         ("expected_cost", DataType::Float64, "column expected_cost: a binary float cannot hold money or a quantity exactly"),
         ("megapixels", DataType::Float32, "column megapixels: a binary float cannot hold money or a quantity exactly"),
-        ("attempt", DataType::Boolean, "column attempt: expected a decimal, an integer of 32 or 64 bits, or text, found Boolean"),
+        (
+            "attempt",
+            DataType::Boolean,
+            "column attempt: expected a decimal of up to 38 digits, an integer of 32 or 64 bits, or text, found Boolean",
+        ),
     ] {
         let fault = fault(&world_in_parquet(&dir, "typed.parquet", &[(column, stored)]));
         assert_eq!((fault.code, fault.what.as_str()), (ExitCode::Data, what));

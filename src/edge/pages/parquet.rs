@@ -1,7 +1,7 @@
 //! Parquet files as CSV pages, exact to the last digit. Types that cannot be written exactly are
 //! refused, never converted.
 
-use super::unreadable;
+use super::{EachPage, unreadable};
 use crate::domain::fault::{ExitCode, Fault};
 use chrono::{DateTime, SecondsFormat};
 use polars::prelude::*;
@@ -14,7 +14,7 @@ const PAGE_ROWS: usize = 100_000;
 
 /// Hands on the file's rows as CSV pages named `<shown>#<n>`; a file without rows is one page with the
 /// header alone.
-pub(super) fn pages(path: &Path, shown: &str, each: &mut dyn FnMut(&str, &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+pub(super) fn pages(path: &Path, shown: &str, each: &mut EachPage<'_>) -> Result<(), Fault> {
     let file = File::open(path).map_err(|error| unreadable(shown, &error))?;
     let metadata = guarded(shown, || ParquetReader::new(file).get_metadata().cloned())?;
     let groups: Vec<usize> = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
