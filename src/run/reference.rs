@@ -52,12 +52,12 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
         books.push((path.clone(), job::prices::parse(&file, &text)?));
     }
     job::prices::one_for_each_provider(&job, &books)?;
-    let parsed = |path: &Option<PathBuf>, read: &mut dyn FnMut(&PathBuf) -> Result<(String, String), Fault>| {
-        path.as_ref().map(read).transpose()
-    };
-    let teams = parsed(&job.teams, &mut read)?.map(|(file, text)| job::teams::parse(&file, &text)).transpose()?;
-    let names = parsed(&job.names, &mut read)?.map(|(file, text)| job::names::parse(&file, &text)).transpose()?;
-    let rates = parsed(&job.fx, &mut read)?.map(|(file, text)| job::fx::parse(&file, &text)).transpose()?;
+    let teams = job.teams.as_ref().map(&mut read).transpose()?;
+    let teams = teams.map(|(file, text)| job::teams::parse(&file, &text)).transpose()?;
+    let names = job.names.as_ref().map(&mut read).transpose()?;
+    let names = names.map(|(file, text)| job::names::parse(&file, &text)).transpose()?;
+    let rates = job.fx.as_ref().map(&mut read).transpose()?;
+    let rates = rates.map(|(file, text)| job::fx::parse(&file, &text)).transpose()?;
     let as_of = as_of(&job, asked, now)?;
     let reference = Reference {
         names: names.unwrap_or_default(),

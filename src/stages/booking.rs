@@ -36,6 +36,9 @@ pub struct ProviderSide {
     pub controls: Vec<Control>,
 }
 
+/// What two equal rows have in common at first sight: slice, request, start, quantity, cost, kind.
+type Looks = (Slice, Sym, i64, i128, i128, u32);
+
 /// Sums by slice and currency, with the basis of their first line.
 pub type Sums = BTreeMap<(Slice, Currency), (Amount, CostBasis)>;
 /// Source, day and what is measured → the rank that is booked.
@@ -110,7 +113,7 @@ impl Gathered {
         }
         let same = |a: &Line, b: &Line| Line { page: 0, row: 0, ..*a } == Line { page: 0, row: 0, ..*b };
         // Rows that might be repeats, by slice and content.
-        let mut repeats: HashMap<(Slice, Sym, i64, i128, i128, u32), Vec<Repeat>> = HashMap::new();
+        let mut repeats: HashMap<Looks, Vec<Repeat>> = HashMap::new();
         let mut keep = Vec::with_capacity(self.rows.len());
         for (index, row) in self.rows.iter().enumerate() {
             let slice = (row.mark.source, row.mark.report, row.day);

@@ -3,5 +3,6 @@
 mod adapters;
 mod crash;
 mod demo;
+mod docs;
 mod errors;
 mod tidy;
