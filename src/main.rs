@@ -159,7 +159,7 @@ fn print_json(outcome: &Result<Done, Fault>, run_id: &str, latest: Option<&str>)
             let message = landed(done);
             let object = json!({
                 "type": "result", "code": done.code as u8, "name": done.code.name(), "run_id": run_id,
-                "published": published, "latest": latest, "slices": done.slices, "message": message, "advice": "",
+                "published": published, "latest": latest, "slices": done.slices, "alerts": {}, "message": message, "advice": "",
             });
             (done.code, object)
         }
@@ -167,7 +167,7 @@ fn print_json(outcome: &Result<Done, Fault>, run_id: &str, latest: Option<&str>)
             let message = if fault.place.is_empty() { fault.what.clone() } else { format!("{}: {}", fault.place, fault.what) };
             let object = json!({
                 "type": "error", "code": fault.code as u8, "name": fault.code.name(), "run_id": run_id,
-                "published": null, "latest": latest, "slices": {}, "message": message, "advice": fault.hint,
+                "published": null, "latest": latest, "slices": {}, "alerts": {}, "message": message, "advice": fault.hint,
             });
             report(fault, latest);
             (fault.code, object)

@@ -217,6 +217,11 @@ impl Facts {
         &self.parts[start..start + usize::from(entry.part_count)]
     }
 
+    /// A line whose cost is computed, but for which no book has a price: an unknown, not a zero.
+    pub fn is_unpriced(&self, line: &Line) -> bool {
+        self.charge_kind(line).basis == CostBasis::Computed && line.list_cost == NO_AMOUNT
+    }
+
     /// Where a line came from: `costs-2026-11.json row 12`.
     pub fn origin(&self, line: &Line) -> String {
         let page = self.pages.get(line.page as usize).map_or("computed", String::as_str);

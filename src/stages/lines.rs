@@ -5,9 +5,11 @@ use super::booking::ProviderSide;
 use super::facts::{ChargeKind, Facts, Line, NO_DAY, ReportInfo, SourceInfo, stored};
 use super::reference::{Namer, Reference};
 use super::results::Quarantine;
+use super::symbols::Sym;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
 use crate::domain::period::{day_number, day_of};
+use crate::domain::price::{Asked, UnitPrice};
 use crate::domain::usage::{self, Charge, CostBasis, Measures};
 use chrono::NaiveDate;
 use hashbrown::HashMap;
@@ -212,7 +214,7 @@ impl<'r> LineReader<'r> {
             Some(meter) => self.got.facts.symbols.number(meter),
             None => self.namer.meter(&mut self.got.facts.symbols, self.reference, provider, model, date),
         };
-        let kind = ChargeKind {
+        let mut kind = ChargeKind {
             source: self.mark.source,
             report: self.mark.report,
             provider,
@@ -231,6 +233,15 @@ impl<'r> LineReader<'r> {
             basis: charge.basis,
             precision: charge.precision,
         };
+        let (mut cost, mut list_cost) = (charge.cost, charge.list_cost);
+        if charge.basis == CostBasis::Computed && cost.is_none() {
+            let price = self.price(&kind, date);
+            kind.currency = price.map_or(kind.currency, |price| price.currency);
+            let at = |of: fn(&UnitPrice, Amount) -> Option<Amount>| price.zip(charge.quantity).and_then(|(p, q)| of(&p, q));
+            // Without a price the line stays in the books with nothing to its name, and is a finding.
+            cost = Some(at(UnitPrice::cost).unwrap_or_default());
+            list_cost = at(UnitPrice::list_cost);
+        }
         let (start, end) = (charge.start.timestamp(), charge.end.timestamp());
         let local_day = if end - start < 86_400 {
             day_number(charge.start.with_timezone(&self.reference.time_zone).date_naive())
@@ -245,13 +256,30 @@ impl<'r> LineReader<'r> {
             local_day,
             request: self.got.facts.requests.optional(charge.request_id),
             quantity: stored(charge.quantity),
-            cost: stored(charge.cost),
-            list_cost: stored(charge.list_cost),
+            cost: stored(cost),
+            list_cost: stored(list_cost),
             requests: charge.requests.unwrap_or(0).try_into().unwrap_or(u32::MAX),
             page: self.mark.page,
             row: charge.row,
         };
         self.got.facts.lines.push(line);
+    }
+
+    /// The book's price for a line whose provider has no cost data (contract 3.3, `computed`).
+    fn price(&self, kind: &ChargeKind, day: NaiveDate) -> Option<UnitPrice> {
+        let text = |sym: Sym| self.got.facts.symbols.text(sym);
+        let optional = |sym: Sym| Some(text(sym)).filter(|text| !text.is_empty());
+        let asked = Asked {
+            model: text(kind.model),
+            meter: text(kind.meter),
+            service_tier: optional(kind.service_tier),
+            batch: kind.batch.unwrap_or(false),
+            context: Amount::ZERO,
+            account: text(kind.account),
+            api_key_id: optional(kind.api_key_id),
+            day,
+        };
+        self.reference.price(text(kind.provider), asked)
     }
 
     /// Amounts that are reported beside the books: estimates, and what rounding removed.

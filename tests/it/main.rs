@@ -1,8 +1,11 @@
 //! All integration tests in one binary: every further one would link Polars again.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
+
 mod adapters;
 mod crash;
 mod demo;
 mod docs;
 mod errors;
+mod scenarios;
 mod tidy;
