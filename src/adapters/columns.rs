@@ -110,12 +110,13 @@ mod tests {
 
     #[test]
     fn typed_numbers_read_as_their_text_would() {
-        let digits = [7i128, -5, 0, 10i128.pow(27), i128::MAX];
-        let cells = Cells::Decimal(Values::new(&digits, Some(vec![true, true, true, true, false])), 3);
-        for (row, text) in ["0.007", "-0.005", "0", "1000000000000000000000000"].iter().enumerate() {
+        let digits = [7i128, -5, 0, 10i128.pow(20), i128::MAX, 10i128.pow(27)];
+        let cells = Cells::Decimal(Values::new(&digits, Some(vec![true, true, true, true, false, true])), 3);
+        for (row, text) in ["0.007", "-0.005", "0", "100000000000000000"].iter().enumerate() {
             assert_eq!(cells.number(row), Amount::read(text).map(Some), "{text}");
         }
-        assert_eq!((cells.number(4), cells.number(5)), (Ok(None), Ok(None)));
+        assert_eq!((cells.number(4), cells.number(6)), (Ok(None), Ok(None)));
+        assert!(cells.number(5).is_err());
         let fine = [1i128, 5, 15];
         let cells = Cells::Decimal(Values::new(&fine, None), 19);
         for (row, text) in ["1e-19", "5e-19", "15e-19"].iter().enumerate() {
