@@ -44,8 +44,7 @@ fn is_row(value: &Value) -> bool {
 /// Not JSON, cut short, or no rows of the export.
 pub(super) fn read(bytes: &[u8], out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
     let mut rows = Rows { number: 0, span: None, out };
-    let mut values = Deserializer::from_slice(text_of(bytes)).into_iter::<Value>();
-    while let Some(value) = values.next() {
+    for value in Deserializer::from_slice(text_of(bytes)).into_iter::<Value>() {
         let value = value.map_err(|error| {
             let after = if rows.number == 0 { String::new() } else { format!("after row {}: ", rows.number) };
             let (line, column) = (error.line(), error.column());
