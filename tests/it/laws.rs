@@ -142,7 +142,7 @@ fn halved(world: &World, seed: u64) -> World {
 fn served_twice(world: &World, seed: u64) -> World {
     let mut world = world.clone();
     let mut again = world.pages.clone();
-    again.retain(|page| (page.lines.len() as u64 + seed) % 3 != 0);
+    again.retain(|page| !(page.lines.len() as u64 + seed).is_multiple_of(3));
     for page in &mut again {
         page.file = format!("again-{}", page.file);
     }

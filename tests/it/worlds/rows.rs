@@ -144,7 +144,7 @@ fn ledger_side(world: &mut World, mood: Mood, number: usize, knobs: &Call, row: 
             second.request_id = named('d', number);
             second.started_at += Duration::minutes(i64::from(knobs[16] % 3) - 1);
             second.team = [Some("growth"), None, Some("labs")][usize::from(knobs[17] % 3)];
-            second.expected_cost = row.expected_cost.filter(|_| knobs[18] % 4 != 0);
+            second.expected_cost = row.expected_cost.filter(|_| !knobs[18].is_multiple_of(4));
         }
         5 => {
             second.attempt = 2;
