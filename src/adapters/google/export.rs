@@ -44,8 +44,7 @@ fn is_row(value: &Value) -> bool {
 /// Not JSON, cut short, or no rows of the export.
 pub(super) fn read(bytes: &[u8], out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
     let mut rows = Rows { number: 0, span: None, out };
-    let mut values = Deserializer::from_slice(text_of(bytes)).into_iter::<Value>();
-    while let Some(value) = values.next() {
+    for value in Deserializer::from_slice(text_of(bytes)).into_iter::<Value>() {
         let value = value.map_err(|error| {
             let after = if rows.number == 0 { String::new() } else { format!("after row {}: ", rows.number) };
             let (line, column) = (error.line(), error.column());
@@ -332,16 +331,16 @@ mod tests {
             json!("2026-11-18T09:00:00Z"),
             json!("2026-11-18 09:00:00+00"),
             json!("2026-11-18 09:00:00"),
-            json!("1.795006800E9"),
-            json!("1.7950068E9"),
-            json!("1795006800.0"),
-            json!("1795006800000000"),
-            json!(1795006800),
-            json!(1795006800000000i64),
+            json!("1.794992400E9"),
+            json!("1.7949924E9"),
+            json!("1794992400.0"),
+            json!("1794992400000000"),
+            json!(1794992400),
+            json!(1794992400000000i64),
         ] {
             assert_eq!(time(&json!({ "at": written }), "at"), expected, "{written}");
         }
-        for written in [json!("18.11.2026"), json!("0"), json!("-1795006800"), json!("1795006800000"), json!("NaN"), json!(true)]
+        for written in [json!("18.11.2026"), json!("0"), json!("-1794992400"), json!("1794992400000"), json!("NaN"), json!(true)]
         {
             assert!(time(&json!({ "at": written }), "at").unwrap_err().starts_with("at: expected a time"), "{written}");
         }
