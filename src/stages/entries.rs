@@ -330,20 +330,13 @@ impl<'r> EntryReader<'r> {
         }
         let mut coverage = Vec::new();
         for ((ledger, day), count) in &self.counts {
-            let name = self.facts.ledgers[usize::from(*ledger)].name.clone();
+            let name = &self.facts.ledgers[usize::from(*ledger)].name;
             let row = Coverage {
-                charge_date: *day,
-                provider: "ledger".to_string(),
-                account: name,
-                endpoint: "request_ledger".to_string(),
-                cost_basis: String::new(),
-                status: SliceStatus::Complete,
                 rows_read: count.read,
                 rows_used: count.read - count.duplicates - count.quarantined,
                 duplicates: count.duplicates,
                 quarantined: count.quarantined,
-                amount: None,
-                currency: None,
+                ..Coverage::of(*day, "ledger", name, "request_ledger", SliceStatus::Complete)
             };
             let number = day.map_or(super::facts::NO_DAY, day_number);
             let amounts: Vec<_> = totals

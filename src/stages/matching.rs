@@ -215,7 +215,8 @@ pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
         } else if line_count[at] == 1 && entry_count[at] == 1 && odd[at] == 0 && billed[at] == expected[at] {
             let charge = facts.charge_kind(&facts.lines[line as usize]);
             let own = facts.entry_kind(&facts.entries[entry as usize]);
-            if line_day[at] == entry_day[at] && (charge.account, charge.currency) == (own.account, own.currency) {
+            let same_books = (charge.account, charge.currency) == (own.account, own.currency);
+            if line_day[at] == entry_day[at] && same_books && !facts.is_unpriced(&facts.lines[line as usize]) {
                 clean.push((line, entry));
                 continue;
             }

@@ -158,19 +158,9 @@ pub fn unsourced(facts: &Facts) -> Vec<Coverage> {
             slices.insert((kind.provider, kind.account, entry.day));
         }
     }
-    let row = |(provider, account, day): Slice| Coverage {
-        charge_date: Some(day_of(day)),
-        provider: facts.symbols.text(provider).to_string(),
-        account: facts.symbols.text(account).to_string(),
-        endpoint: "none".to_string(),
-        cost_basis: String::new(),
-        status: SliceStatus::Missing,
-        rows_read: 0,
-        rows_used: 0,
-        duplicates: 0,
-        quarantined: 0,
-        amount: None,
-        currency: None,
+    let text = |sym: Sym| facts.symbols.text(sym);
+    let row = |(provider, account, day): Slice| {
+        Coverage::of(Some(day_of(day)), text(provider), text(account), "none", SliceStatus::Missing)
     };
     slices.into_iter().map(row).collect()
 }
