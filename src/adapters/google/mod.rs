@@ -120,4 +120,33 @@ mod tests {
             assert_eq!(named("gcp.json", text), None, "{text}");
         }
     }
+
+    #[test]
+    fn a_page_cut_anywhere_makes_nothing_panic_and_no_money_of_its_own() {
+        let pages: [&[u8]; 4] = [
+            include_bytes!("../../../fixtures/google/basic.jsonl"),
+            include_bytes!("../../../fixtures/google/rest-iso.json"),
+            include_bytes!("../../../fixtures/google/cost-table.csv"),
+            include_bytes!("../../../fixtures/google/reports.csv"),
+        ];
+        for page in pages {
+            let read = |bytes: &[u8]| {
+                let mut costs = Vec::new();
+                let page = Page { file: "page", bytes, group_by: &[] };
+                Google.identify(&page);
+                let result = Google.parse(&page, &mut |line| {
+                    if let Line::Charge(charge) = line {
+                        costs.push(charge.cost);
+                    }
+                });
+                (costs, result.is_ok())
+            };
+            let (whole, good) = read(page);
+            assert!(good && !whole.is_empty());
+            for end in (0..page.len() - 2).step_by(7) {
+                let (costs, good) = read(&page[..end]);
+                assert!(!good || whole.starts_with(&costs), "cut at {end}: {costs:?}");
+            }
+        }
+    }
 }
