@@ -71,7 +71,7 @@ impl Adapter for ElevenLabs {
 
 /// What a page is.
 enum Shape<'v> {
-    Analytics(Table<'v>, Columns),
+    Analytics(Table<'v>, Box<Columns>),
     Stats,
     History,
     Conversations(&'v [Value]),
@@ -91,7 +91,7 @@ impl<'v> Shape<'v> {
         }
         let Some(table) = Table::of(value)? else { return Err(foreign(value)) };
         let columns = Columns::of(&table)?;
-        Ok(Shape::Analytics(table, columns))
+        Ok(Shape::Analytics(table, Box::new(columns)))
     }
 
     fn report(&self) -> Report {
