@@ -5,6 +5,8 @@ mod anthropic;
 mod elevenlabs;
 mod fal;
 mod fields;
+mod groq;
+mod mistral;
 mod openai;
 mod openrouter;
 
@@ -71,8 +73,16 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] =
-    &[&anthropic::Anthropic, &elevenlabs::ElevenLabs, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
+#[rustfmt::skip] // One a line, so that a new provider is one new line.
+pub const ADAPTERS: &[&dyn Adapter] = &[
+    &anthropic::Anthropic,
+    &elevenlabs::ElevenLabs,
+    &fal::Fal,
+    &groq::Groq,
+    &mistral::Mistral,
+    &openai::OpenAi,
+    &openrouter::OpenRouter,
+];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
