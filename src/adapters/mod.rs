@@ -2,9 +2,11 @@
 //! adapter knows another.
 
 mod anthropic;
+pub mod columns;
 mod elevenlabs;
 mod fal;
 mod fields;
+mod google;
 mod groq;
 mod mistral;
 mod openai;
@@ -12,6 +14,7 @@ mod openrouter;
 
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
+pub use columns::Columns;
 
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,12 @@ pub trait Adapter: Sync {
     /// # Errors
     /// A page that is truncated, not of the stated form, or breaks the provider's contract.
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage>;
+
+    /// Hands on the same lines as [`Adapter::parse`] would for the columns written as CSV. False where it
+    /// cannot read them typed; then nothing was handed on, and the caller writes the CSV.
+    fn parse_columns(&self, _report: &Report, _columns: &Columns<'_>, _out: &mut dyn FnMut(Line<'_>)) -> bool {
+        false
+    }
 }
 
 /// Every provider, in the order of their names.
@@ -78,6 +87,7 @@ pub const ADAPTERS: &[&dyn Adapter] = &[
     &anthropic::Anthropic,
     &elevenlabs::ElevenLabs,
     &fal::Fal,
+    &google::Google,
     &groq::Groq,
     &mistral::Mistral,
     &openai::OpenAi,

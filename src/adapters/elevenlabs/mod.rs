@@ -58,7 +58,7 @@ impl Adapter for ElevenLabs {
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         let value = fields::json(page.bytes)?;
         match Shape::of(&value)? {
-            Shape::Analytics(table, columns) => analytics::read(&table, &columns, page.group_by, out),
+            Shape::Analytics(answer) => analytics::read(&answer.0, &answer.1, page.group_by, out),
             Shape::Stats => character_stats::read(&value, page.group_by, out),
             Shape::History => history::read(&value, out),
             Shape::Conversations(conversations) => {
@@ -71,7 +71,7 @@ impl Adapter for ElevenLabs {
 
 /// What a page is.
 enum Shape<'v> {
-    Analytics(Table<'v>, Box<Columns>),
+    Analytics(Box<(Table<'v>, Columns)>),
     Stats,
     History,
     Conversations(&'v [Value]),
@@ -91,12 +91,12 @@ impl<'v> Shape<'v> {
         }
         let Some(table) = Table::of(value)? else { return Err(foreign(value)) };
         let columns = Columns::of(&table)?;
-        Ok(Shape::Analytics(table, Box::new(columns)))
+        Ok(Shape::Analytics(Box::new((table, columns))))
     }
 
     fn report(&self) -> Report {
         match self {
-            Shape::Analytics(_, columns) if columns.cost.is_some() => ANALYTICS,
+            Shape::Analytics(answer) if answer.1.cost.is_some() => ANALYTICS,
             Shape::Analytics(..) => ANALYTICS_CREDITS,
             Shape::Stats => CHARACTER_STATS,
             Shape::History => HISTORY,
