@@ -20,7 +20,7 @@ pub fn is_row(row: &Value) -> bool {
 /// Days that do not start at midnight UTC: each would be part of two UTC days.
 pub fn read(rows: &[Value], out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
     let mut starts = (0..).zip(rows).filter_map(|(at, row)| Some((at, start(row).ok()?)));
-    if let Some((at, foreign)) = starts.find(|(_, start)| start.time() != NaiveTime::MIN) {
+    if let Some((at, foreign)) = starts.find(|(_, start): &(usize, _)| start.time() != NaiveTime::MIN) {
         return Err(BadPage::new(
             format!("data[{at}].timestamp: expected the start of a UTC day, found {}", foreign.format("%FT%TZ")),
             "ask again with start_date and end_date at midnight UTC",
