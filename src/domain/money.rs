@@ -377,11 +377,10 @@ impl Currency {
     /// # Errors
     /// Anything that is not an active ISO 4217 code.
     pub fn parse(text: &str) -> Result<Currency, UnknownCurrency> {
-        let upper = text.trim().to_ascii_uppercase();
-        match upper.as_bytes() {
-            [a, b, c] if CURRENCIES.split(' ').any(|code| code == upper) => Ok(Currency([*a, *b, *c])),
-            _ => Err(UnknownCurrency(excerpt(text))),
-        }
+        let code: Option<[u8; 3]> = text.trim().as_bytes().try_into().ok();
+        let code = code.map(|code| code.map(|letter| letter.to_ascii_uppercase()));
+        let known = |code: &[u8; 3]| CURRENCIES.as_bytes().chunks(4).any(|known| known.starts_with(code));
+        code.filter(known).map(Currency).ok_or_else(|| UnknownCurrency(excerpt(text)))
     }
 
     pub fn code(&self) -> &str {

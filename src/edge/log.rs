@@ -1,7 +1,7 @@
 //! Progress on stderr: a bar on a terminal, plain lines elsewhere, nothing when quiet. A stderr that is closed
 //! or full never fails a run (reliability.md section 5).
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
@@ -15,7 +15,8 @@ pub struct Progress {
 enum Shown {
     Nothing,
     Lines(Mutex<Box<dyn Write + Send>>),
-    Bars,
+    /// Several at a time: the two sides are read at once.
+    Bars(MultiProgress),
 }
 
 impl Progress {
@@ -23,7 +24,7 @@ impl Progress {
     pub fn on_stderr(quiet: bool) -> Progress {
         let shown = match (quiet, io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
-            (false, true) => Shown::Bars,
+            (false, true) => Shown::Bars(MultiProgress::new()),
             (false, false) => Shown::Lines(Mutex::new(Box::new(io::stderr()))),
         };
         Progress { shown }
@@ -45,15 +46,17 @@ impl Progress {
         let _ = match &self.shown {
             Shown::Nothing => Ok(()),
             Shown::Lines(writer) => writer.lock().map_or(Ok(()), |mut writer| writer.write_all(text.as_bytes())),
-            Shown::Bars => io::stderr().write_all(text.as_bytes()),
+            Shown::Bars(bars) => bars.suspend(|| io::stderr().write_all(text.as_bytes())),
         };
     }
 
     /// Starts a stage; `steps` is how many [`Stage::advance`] will count, where that is known.
     pub fn stage(&self, name: &'static str, steps: Option<u64>) -> Stage<'_> {
         let bar = match (&self.shown, steps) {
-            (Shown::Bars, Some(steps)) => styled(ProgressBar::new(steps), "{prefix:>12} [{wide_bar}] {pos}/{len} {eta} {msg}"),
-            (Shown::Bars, None) => styled(ProgressBar::new_spinner(), "{prefix:>12} {spinner} {pos} {msg}"),
+            (Shown::Bars(bars), Some(steps)) => {
+                styled(bars.add(ProgressBar::new(steps)), "{prefix:>12} [{wide_bar}] {pos}/{len} {eta} {msg}")
+            }
+            (Shown::Bars(bars), None) => styled(bars.add(ProgressBar::new_spinner()), "{prefix:>12} {spinner} {pos} {msg}"),
             _ => ProgressBar::hidden(),
         };
         Stage { progress: self, name, bar: bar.with_prefix(name), started: Instant::now() }
@@ -72,7 +75,7 @@ impl fmt::Debug for Progress {
         f.write_str(match self.shown {
             Shown::Nothing => "Progress(nothing)",
             Shown::Lines(_) => "Progress(lines)",
-            Shown::Bars => "Progress(bars)",
+            Shown::Bars(_) => "Progress(bars)",
         })
     }
 }
@@ -156,7 +159,9 @@ mod tests {
 
     #[test]
     fn a_broken_stderr_and_quiet_are_borne() {
-        for progress in [Progress::lines(Broken), Progress { shown: Shown::Nothing }, Progress { shown: Shown::Bars }] {
+        for progress in
+            [Progress::lines(Broken), Progress { shown: Shown::Nothing }, Progress { shown: Shown::Bars(MultiProgress::new()) }]
+        {
             let stage = progress.stage("read", None);
             stage.advance(1);
             stage.doing("page 3");

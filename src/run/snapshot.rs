@@ -24,12 +24,32 @@ pub struct Snapshot {
     pub inputs: Vec<(String, String)>,
 }
 
-/// Reads pages and ledgers.
+/// Reads pages and ledgers, the two sides at the same time.
 ///
 /// # Errors
 /// A ledger that cannot be read; files that cannot be read; and a page that cannot be used, when no
 /// source has anything usable at all.
 pub fn read(loaded: &Loaded, progress: &Progress) -> Result<Snapshot, Fault> {
+    let (sources, ledgers) = std::thread::scope(|scope| {
+        let ledgers = scope.spawn(|| read_ledgers(loaded, progress));
+        (read_sources(loaded, progress), ledgers.join())
+    });
+    // Of two faults the provider side's is told, whichever came first.
+    let Pulled { facts, provider, unusable, inputs } = sources?;
+    let entries = ledgers.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let (facts, ledger) = entries.finish(facts)?;
+    Ok(Snapshot { facts, provider, ledger, unusable, inputs })
+}
+
+/// The provider side.
+struct Pulled {
+    facts: Facts,
+    provider: ProviderSide,
+    unusable: Vec<Fault>,
+    inputs: Vec<(String, String)>,
+}
+
+fn read_sources(loaded: &Loaded, progress: &Progress) -> Result<Pulled, Fault> {
     let (job, reference) = (&loaded.job, &loaded.reference);
     let sources: Vec<(&str, &str, u32)> =
         job.sources.iter().map(|source| (source.provider.as_str(), source.account.as_str(), source.settle_days)).collect();
@@ -52,14 +72,13 @@ pub fn read(loaded: &Loaded, progress: &Progress) -> Result<Snapshot, Fault> {
             }
             stage.advance(1);
         }
-        stage.done(&format!("{} {}, {} pages", source.provider, source.account, inputs.len() - before));
+        stage.done(&format!("{} {}, {} files", source.provider, source.account, inputs.len() - before));
     }
     if let (0, Some(first)) = (usable, unusable.first()) {
         return Err(first.clone());
     }
     let (facts, provider) = lines.finish();
-    let (facts, ledger) = read_ledgers(loaded, facts, progress)?;
-    Ok(Snapshot { facts, provider, ledger, unusable, inputs })
+    Ok(Pulled { facts, provider, unusable, inputs })
 }
 
 fn read_pull(
@@ -122,29 +141,22 @@ fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Repo
     ))
 }
 
-fn read_ledgers(loaded: &Loaded, facts: Facts, progress: &Progress) -> Result<(Facts, LedgerSide), Fault> {
-    let mut entries = EntryReader::new(&loaded.reference, facts);
+fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryReader<'l>, Fault> {
+    let mut entries = EntryReader::new(&loaded.reference);
     for source in &loaded.job.ledgers {
         let stage = progress.stage("ledger", None);
         stage.doing(&source.name);
         let info = LedgerInfo { name: source.name.clone(), precision: source.precision, currency: source.currency };
         let number = entries.open_ledger(info);
-        let (mut rows, mut fault) = (0u64, None);
+        let mut rows = 0u64;
         ledger::read(source, loaded.reference.window, &mut |line| {
             rows += 1;
             match line {
-                LedgerLine::Entry(entry) => {
-                    if let Err(found) = entries.push(number, &entry) {
-                        fault.get_or_insert(found);
-                    }
-                }
+                LedgerLine::Entry(entry) => entries.push(number, &entry),
                 LedgerLine::Quarantined(row) => entries.set_aside(number, row),
             }
         })?;
-        if let Some(fault) = fault {
-            return Err(fault);
-        }
         stage.done(&format!("{}, {rows} rows", source.name));
     }
-    Ok(entries.finish())
+    Ok(entries)
 }

@@ -1,18 +1,17 @@
-//! Normalises ledger rows: one name per model, the account that a row left out, what the ledger expects
-//! the provider to charge, replays dropped (contract 4.8).
+//! Normalises ledger rows: one name per model, what the ledger expects the provider to charge, replays
+//! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
-use super::facts::{Entry, EntryKind, Facts, LedgerInfo, Part, stored};
+use super::facts::{Entry, EntryKind, Facts, LedgerInfo, NO_AMOUNT, Part, stored};
 use super::reference::{Namer, Reference};
 use super::results::{Coverage, Quarantine, SliceStatus};
+use super::sides;
 use super::symbols::{NONE, Sym};
-use crate::domain::fault::{ExitCode, Fault};
-use crate::domain::fx::convert;
+use crate::domain::fault::Fault;
 use crate::domain::ledger::{LedgerEntry, Status};
-use crate::domain::money::{Amount, Currency, sum};
+use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
 use crate::domain::period::day_number;
-use crate::domain::price::Asked;
-use crate::domain::usage::{Quarantined, meter};
+use crate::domain::usage::Quarantined;
 use chrono::NaiveDate;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -24,7 +23,7 @@ struct Count {
     quarantined: u64,
 }
 
-/// Appends ledgers to the facts of the provider side.
+/// Collects ledgers, apart from the provider side until both are read.
 pub struct EntryReader<'r> {
     reference: &'r Reference,
     facts: Facts,
@@ -36,11 +35,6 @@ pub struct EntryReader<'r> {
     /// First entry of each provider request id, and the further ones of ids that have several.
     first_of_request: Vec<u32>,
     more_of_request: HashMap<Sym, Vec<u32>>,
-    /// The one account of a provider, and the account of a key that provider lines know.
-    only_account: HashMap<Sym, Option<Sym>>,
-    account_of_key: HashMap<(Sym, Sym), Option<Sym>>,
-    /// The one currency that an account is billed in.
-    billed_in: HashMap<(Sym, Sym), Option<Currency>>,
     namer: Namer,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
@@ -52,39 +46,23 @@ pub struct LedgerSide {
     pub quarantine: Vec<Quarantine>,
 }
 
-fn one_or_none<V: PartialEq>(slot: &mut Option<V>, value: V) {
+/// Keeps a value while all agree on it.
+pub(super) fn one_or_none<V: PartialEq>(slot: &mut Option<V>, value: V) {
     if slot.as_ref().is_some_and(|known| *known != value) {
         *slot = None;
     }
 }
 
 impl<'r> EntryReader<'r> {
-    pub fn new(reference: &'r Reference, facts: Facts) -> Self {
-        let mut only_account: HashMap<Sym, Option<Sym>> = HashMap::new();
-        for source in &facts.sources {
-            one_or_none(only_account.entry(source.provider).or_insert(Some(source.account)), source.account);
-        }
-        let mut account_of_key: HashMap<(Sym, Sym), Option<Sym>> = HashMap::new();
-        let mut billed_in: HashMap<(Sym, Sym), Option<Currency>> = HashMap::new();
-        for kind in facts.charge_kinds.all() {
-            let account = (kind.provider, kind.account);
-            one_or_none(billed_in.entry(account).or_insert(Some(kind.currency)), kind.currency);
-            if kind.api_key_id != NONE {
-                let key = (kind.provider, kind.api_key_id);
-                one_or_none(account_of_key.entry(key).or_insert(Some(kind.account)), kind.account);
-            }
-        }
+    pub fn new(reference: &'r Reference) -> Self {
         EntryReader {
             reference,
-            facts,
+            facts: Facts::default(),
             contents: Vec::new(),
             first_of_call: vec![u32::MAX],
             more_of_call: HashMap::new(),
             first_of_request: Vec::new(),
             more_of_request: HashMap::new(),
-            only_account,
-            account_of_key,
-            billed_in,
             namer: Namer::default(),
             counts: BTreeMap::new(),
             quarantine: Vec::new(),
@@ -120,13 +98,10 @@ impl<'r> EntryReader<'r> {
     }
 
     /// Takes one row.
-    ///
-    /// # Errors
-    /// A price in a currency that the provider does not bill in, on a day without a rate (65).
-    pub fn push(&mut self, ledger: u16, row: &LedgerEntry<'_>) -> Result<(), Fault> {
+    pub fn push(&mut self, ledger: u16, row: &LedgerEntry<'_>) {
         let date = row.started_at.date_naive();
         if !self.reference.window.contains(date) {
-            return Ok(());
+            return;
         }
         let call = self.facts.calls.number(row.request_id);
         if let Some(twin) = self.twin(call, ledger, row) {
@@ -134,23 +109,21 @@ impl<'r> EntryReader<'r> {
                 let count = self.counts.entry((ledger, Some(date))).or_default();
                 count.read += 1;
                 count.duplicates += 1;
-                return Ok(());
+                return;
             }
             let reason = format!(
                 "request_id, attempt: {:?} attempt {} stands in row {} with other content",
                 row.request_id, row.attempt, self.facts.entries[twin].row
             );
             let (amount, currency) = (row.expected_cost, row.expected_currency);
-            self.set_aside(ledger, Quarantined { row: row.row, day: Some(date), reason, amount, currency });
-            return Ok(());
+            return self.set_aside(ledger, Quarantined { row: row.row, day: Some(date), reason, amount, currency });
         }
-        let entry = self.entry(ledger, call, row, date)?;
+        let entry = self.entry(ledger, call, row, date);
         self.counts.entry((ledger, Some(date))).or_default().read += 1;
         let index = self.facts.entries.len() as u32;
         self.remember(call, entry.request, index);
         self.facts.entries.push(entry);
         self.contents.push(row.content);
-        Ok(())
     }
 
     /// The earlier entry of the same ledger, call and attempt.
@@ -201,28 +174,20 @@ impl<'r> EntryReader<'r> {
         }
     }
 
-    fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Result<Entry, Fault> {
+    /// The entry as far as the row alone tells it; `sides` does the rest.
+    fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Entry {
         let provider = self.facts.symbols.number(row.provider);
         let (namer, symbols) = (&mut self.namer, &mut self.facts.symbols);
         let mut named = |kind, name| namer.name(symbols, self.reference, kind, provider, name, date);
         let model = named(NameKind::Model, Some(row.model));
         let api_key_id = named(NameKind::ApiKey, row.api_key_id);
         let sub_account = named(NameKind::SubAccount, row.sub_account);
-        let account = match row.account {
-            Some(account) => self.facts.symbols.number(account),
-            None => {
-                let by_key = self.account_of_key.get(&(provider, api_key_id)).copied().flatten();
-                by_key.or_else(|| self.only_account.get(&provider).copied().flatten()).unwrap_or(NONE)
-            }
-        };
         let info = &self.facts.ledgers[usize::from(ledger)];
-        let written_in = row.expected_currency.unwrap_or(info.currency);
-        let currency = self.billed_in.get(&(provider, account)).copied().flatten().unwrap_or(written_in);
         let symbols = &mut self.facts.symbols;
         let kind = EntryKind {
             ledger,
             provider,
-            account,
+            account: symbols.optional(row.account),
             sub_account,
             api_key_id,
             model,
@@ -233,7 +198,7 @@ impl<'r> EntryReader<'r> {
             client: symbols.optional(row.client),
             funding: row.funding,
             status: row.status,
-            currency,
+            currency: row.expected_currency.unwrap_or(info.currency),
         };
         let part_start = self.facts.parts.len() as u32;
         for (meter, quantity) in row.meters {
@@ -241,96 +206,42 @@ impl<'r> EntryReader<'r> {
             self.facts.parts.push(Part { meter, quantity: quantity.atto() });
         }
         let billable = row.status == Status::Ok;
-        let expected = match row.expected_cost {
-            Some(cost) if written_in != currency => Some(self.exchanged(cost, written_in, currency, date, row)?),
-            cost => cost,
-        };
-        let book_cost = if billable && expected.is_some() { None } else { self.book_cost(&kind, row, date) };
-        let cost = expected.or(book_cost).filter(|_| billable);
         let request = self.facts.requests.optional(row.provider_request_id);
-        Ok(Entry {
+        Entry {
             kind: self.facts.entry_kinds.number(kind),
             day: day_number(date),
             start: row.started_at.timestamp(),
             request,
             call,
             attempt: row.attempt,
-            cost: cost.unwrap_or(Amount::ZERO),
-            book_cost: stored(book_cost),
+            cost: row.expected_cost.filter(|_| billable).unwrap_or_default(),
+            book_cost: NO_AMOUNT,
             reasoning: stored(row.reasoning_tokens),
             part_start,
             part_count: row.meters.len() as u16,
-            unpriced: billable && cost.is_none(),
+            unpriced: billable && row.expected_cost.is_none(),
             duplicate: false,
             row: row.row,
-        })
-    }
-
-    fn exchanged(
-        &self,
-        cost: Amount,
-        from: Currency,
-        to: Currency,
-        day: NaiveDate,
-        row: &LedgerEntry<'_>,
-    ) -> Result<Amount, Fault> {
-        let rate = self.reference.rates.rate(from, to, day);
-        rate.and_then(|rate| convert(cost, rate)).ok_or_else(|| {
-            Fault::new(
-                ExitCode::Data,
-                format!("ledger row {}", row.row),
-                format!("no exchange rate {from} to {to} for {day}, and {} bills in {to}", row.provider),
-                format!("add the rate {from} to {to} of {day} to the job's fx file"),
-            )
-        })
-    }
-
-    /// Quantity × book price over all meters; `None` as soon as one has no price.
-    fn book_cost(&self, kind: &EntryKind, row: &LedgerEntry<'_>, day: NaiveDate) -> Option<Amount> {
-        if row.meters.is_empty() {
-            return None;
         }
-        let text = |sym: Sym| self.facts.symbols.text(sym);
-        let optional = |sym: Sym| Some(text(sym)).filter(|text| !text.is_empty());
-        let provider = text(kind.provider);
-        let currency = self.reference.books.get(provider)?.currency;
-        let inputs = row.meters.iter().filter(|(name, _)| meter::INPUT_CLASSES.contains(name));
-        let context = sum(inputs.map(|(_, quantity)| *quantity))?;
-        let mut total = Amount::ZERO;
-        for (meter, quantity) in row.meters {
-            let price = self.reference.price(
-                provider,
-                Asked {
-                    model: text(kind.model),
-                    meter,
-                    service_tier: optional(kind.service_tier),
-                    batch: kind.batch.unwrap_or(false),
-                    context,
-                    account: text(kind.account),
-                    api_key_id: optional(kind.api_key_id),
-                    day,
-                },
-            )?;
-            total = total.checked_add(price.cost(*quantity)?)?;
-        }
-        if currency == kind.currency {
-            return Some(total);
-        }
-        self.reference.rates.rate(currency, kind.currency, day).and_then(|rate| convert(total, rate))
     }
 
     /// The whole snapshot, and the ledgers' days as slices.
-    pub fn finish(mut self) -> (Facts, LedgerSide) {
+    ///
+    /// # Errors
+    /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
+    pub fn finish(mut self, provider: Facts) -> Result<(Facts, LedgerSide), Fault> {
         self.mark_duplicates();
+        let EntryReader { reference, facts, counts, quarantine, .. } = self;
+        let facts = sides::join(reference, provider, facts)?;
         let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
-        for entry in &self.facts.entries {
-            let kind = self.facts.entry_kind(entry);
+        for entry in &facts.entries {
+            let kind = facts.entry_kind(entry);
             let sum = totals.entry((kind.ledger, entry.day, kind.currency)).or_default();
             *sum = sum.checked_add(entry.cost).unwrap_or(*sum);
         }
         let mut coverage = Vec::new();
-        for ((ledger, day), count) in &self.counts {
-            let name = &self.facts.ledgers[usize::from(*ledger)].name;
+        for ((ledger, day), count) in &counts {
+            let name = &facts.ledgers[usize::from(*ledger)].name;
             let row = Coverage {
                 rows_read: count.read,
                 rows_used: count.read - count.duplicates - count.quarantined,
@@ -354,6 +265,6 @@ impl<'r> EntryReader<'r> {
                 coverage.push(row);
             }
         }
-        (self.facts, LedgerSide { coverage, quarantine: self.quarantine })
+        Ok((facts, LedgerSide { coverage, quarantine }))
     }
 }

@@ -16,6 +16,7 @@ mod provider_slices;
 pub mod reference;
 pub mod results;
 pub mod siblings;
+mod sides;
 pub mod slices;
 pub mod symbols;
 mod units;

@@ -13,7 +13,8 @@ pub const NONE: Sym = 0;
 /// order, so nothing that is published may be sorted by them.
 pub struct Symbols {
     hasher: hashbrown::DefaultHashBuilder,
-    table: HashTable<Sym>,
+    /// Each number with its text's hash, so that neither growing nor most lookups touch the texts.
+    table: HashTable<(u32, Sym)>,
     /// All texts one after the other; `ends[n]` is where text `n` stops.
     arena: String,
     ends: Vec<usize>,
@@ -27,21 +28,27 @@ impl Default for Symbols {
 }
 
 impl Symbols {
+    /// Makes room for so many more texts, such as ids: nothing is moved while they come.
+    pub fn expect(&mut self, texts: usize) {
+        // Ids of requests are UUIDs more often than not.
+        self.arena.reserve(texts.saturating_mul(36));
+        self.ends.reserve(texts);
+        self.table.reserve(texts, |(hash, _)| spread(*hash));
+    }
+
     /// The number of a text, given it now if it is new. The empty text is [`NONE`].
     pub fn number(&mut self, text: &str) -> Sym {
         if text.is_empty() {
             return NONE;
         }
-        let hash = self.hasher.hash_one(text);
-        let (arena, ends) = (&self.arena, &self.ends);
-        if let Some(found) = self.table.find(hash, |&number| stored(arena, ends, number) == text) {
-            return *found;
+        let hash = self.hash(text);
+        if let Some(found) = self.find_hashed(hash, text) {
+            return found;
         }
         let number = self.ends.len() as Sym;
         self.arena.push_str(text);
         self.ends.push(self.arena.len());
-        let (hasher, arena, ends) = (&self.hasher, &self.arena, &self.ends);
-        self.table.insert_unique(hash, number, |&number| hasher.hash_one(stored(arena, ends, number)));
+        self.table.insert_unique(spread(hash), (hash, number), |(hash, _)| spread(*hash));
         number
     }
 
@@ -52,13 +59,46 @@ impl Symbols {
 
     /// The number of a text that was seen before.
     pub fn find(&self, text: &str) -> Option<Sym> {
+        self.find_hashed(self.hash(text), text)
+    }
+
+    fn find_hashed(&self, hash: u32, text: &str) -> Option<Sym> {
+        let is_same = |(other, number): &(u32, Sym)| *other == hash && self.text(*number) == text;
+        self.table.find(spread(hash), is_same).map(|(_, number)| *number)
+    }
+
+    fn hash(&self, text: &str) -> u32 {
         let hash = self.hasher.hash_one(text);
-        self.table.find(hash, |&number| stored(&self.arena, &self.ends, number) == text).copied()
+        (hash ^ (hash >> 32)) as u32
+    }
+
+    /// Takes in all texts of another table: at the index of each of its numbers, the number here.
+    pub fn absorb(&mut self, other: &Symbols) -> Vec<Sym> {
+        let mut numbers = vec![NONE; other.len()];
+        // Nearly all of them are known: looking them up is work for all processors, adding the rest is not.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let part = numbers.len().div_ceil(threads).max(PART_MIN);
+        let known = &*self;
+        std::thread::scope(|scope| {
+            for (place, part_numbers) in numbers.chunks_mut(part).enumerate() {
+                scope.spawn(move || {
+                    for (number, at) in part_numbers.iter_mut().zip(place * part..) {
+                        *number = known.find(other.text(at as Sym)).unwrap_or(NONE);
+                    }
+                });
+            }
+        });
+        for (at, number) in numbers.iter_mut().enumerate().filter(|(_, number)| **number == NONE) {
+            *number = self.number(other.text(at as Sym));
+        }
+        numbers
     }
 
     /// The text of a number; empty for [`NONE`].
     pub fn text(&self, number: Sym) -> &str {
-        stored(&self.arena, &self.ends, number)
+        let at = number as usize;
+        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or(0) };
+        self.ends.get(at).and_then(|end| self.arena.get(start..*end)).unwrap_or_default()
     }
 
     /// How many numbers are in use, [`NONE`] included.
@@ -71,10 +111,12 @@ impl Symbols {
     }
 }
 
-fn stored<'a>(arena: &'a str, ends: &[usize], number: Sym) -> &'a str {
-    let at = number as usize;
-    let start = if at == 0 { 0 } else { ends.get(at - 1).copied().unwrap_or(0) };
-    ends.get(at).and_then(|end| arena.get(start..*end)).unwrap_or_default()
+/// Texts that are worth a thread of their own.
+const PART_MIN: usize = 1 << 14;
+
+/// The bits of a hash over the whole width: the table takes its places from one end and its marks from the other.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[cfg(test)]
@@ -92,5 +134,22 @@ mod tests {
         assert_eq!((symbols.number(""), symbols.text(NONE)), (NONE, ""));
         assert_eq!(symbols.find("request-4999"), Some(5_000));
         assert_eq!(symbols.find("other"), None);
+    }
+
+    #[test]
+    fn one_table_takes_in_another() {
+        let number_of = |symbols: &Symbols, text: &str| symbols.find(text).unwrap_or(NONE);
+        let (mut one, mut other) = (Symbols::default(), Symbols::default());
+        one.expect(10);
+        for n in 0..40_000 {
+            one.number(&format!("request-{n}"));
+            other.number(&format!("request-{}", n + 30_000));
+        }
+        let numbers = one.absorb(&other);
+        assert_eq!((numbers.len(), one.len()), (40_001, 70_001));
+        assert_eq!(numbers[0], NONE);
+        for (at, number) in numbers.iter().enumerate() {
+            assert_eq!((one.text(*number), *number), (other.text(at as Sym), number_of(&one, other.text(at as Sym))));
+        }
     }
 }

@@ -172,18 +172,18 @@ impl World {
             }
         }
         let (facts, provider) = reader.finish();
-        let mut reader = EntryReader::new(reference, facts);
+        let mut reader = EntryReader::new(reference);
         let ledgers = LEDGERS.map(|name| {
             let precision = self.ledger_precision;
             reader.open_ledger(LedgerInfo { name: name.to_string(), precision, currency: Currency::USD })
         });
         for (place, row) in self.rows.iter().enumerate() {
-            reader.push(ledgers[row.ledger], &row.entry(place as u32 + 1)).unwrap();
+            reader.push(ledgers[row.ledger], &row.entry(place as u32 + 1));
         }
         for row in &self.unreadable {
             reader.set_aside(ledgers[0], row.clone());
         }
-        let (facts, ledger) = reader.finish();
+        let (facts, ledger) = reader.finish(facts).unwrap();
         (facts, provider, ledger)
     }
 
