@@ -2,8 +2,10 @@
 //! adapter knows another.
 
 mod anthropic;
+mod bfl;
 mod fal;
 mod fields;
+mod heygen;
 mod openai;
 mod openrouter;
 
@@ -70,7 +72,8 @@ pub trait Adapter: Sync {
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] = &[&anthropic::Anthropic, &fal::Fal, &openai::OpenAi, &openrouter::OpenRouter];
+pub const ADAPTERS: &[&dyn Adapter] =
+    &[&anthropic::Anthropic, &bfl::Bfl, &fal::Fal, &heygen::HeyGen, &openai::OpenAi, &openrouter::OpenRouter];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
