@@ -3,14 +3,20 @@
 
 mod anthropic;
 mod bfl;
+pub mod columns;
+mod elevenlabs;
 mod fal;
 mod fields;
+mod google;
+mod groq;
 mod heygen;
+mod mistral;
 mod openai;
 mod openrouter;
 
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
+pub use columns::Columns;
 
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +75,28 @@ pub trait Adapter: Sync {
     /// # Errors
     /// A page that is truncated, not of the stated form, or breaks the provider's contract.
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage>;
+
+    /// Hands on the same lines as [`Adapter::parse`] would for the columns written as CSV. False where it
+    /// cannot read them typed; then nothing was handed on, and the caller writes the CSV.
+    fn parse_columns(&self, _report: &Report, _columns: &Columns<'_>, _out: &mut dyn FnMut(Line<'_>)) -> bool {
+        false
+    }
 }
 
 /// Every provider, in the order of their names.
-pub const ADAPTERS: &[&dyn Adapter] =
-    &[&anthropic::Anthropic, &bfl::Bfl, &fal::Fal, &heygen::HeyGen, &openai::OpenAi, &openrouter::OpenRouter];
+#[rustfmt::skip] // One a line, so that a new provider is one new line.
+pub const ADAPTERS: &[&dyn Adapter] = &[
+    &anthropic::Anthropic,
+    &bfl::Bfl,
+    &elevenlabs::ElevenLabs,
+    &fal::Fal,
+    &google::Google,
+    &groq::Groq,
+    &heygen::HeyGen,
+    &mistral::Mistral,
+    &openai::OpenAi,
+    &openrouter::OpenRouter,
+];
 
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {

@@ -17,6 +17,17 @@ pub const QUANTITY_LIMIT: Amount = Amount(1_000_000_000_000_000_000 * UNIT);
 /// More significant digits than any real export carries (reliability.md section 5).
 const DIGITS_MAX: usize = 28;
 
+/// 10^(18 − places), at the index of the places.
+const STEPS: [i128; SCALE as usize + 1] = {
+    let mut steps = [1; SCALE as usize + 1];
+    let mut at = SCALE as usize;
+    while at > 0 {
+        steps[at - 1] = steps[at] * 10;
+        at -= 1;
+    }
+    steps
+};
+
 /// A signed decimal with exactly 18 decimal places, held as an integer count of 10^-18.
 ///
 /// Used for money (with a [`Currency`] beside it, see [`Money`]) and for quantities.
@@ -91,6 +102,23 @@ impl Amount {
     /// As [`Amount::read`].
     pub fn parse(text: &str) -> Result<Amount, NumberError> {
         Amount::read(text).map(|read| read.amount)
+    }
+
+    /// Reads `digits` × 10^-`scale` from a source that stores numbers as numbers, exactly as if they stood
+    /// there as text.
+    ///
+    /// # Errors
+    /// As [`Amount::read`].
+    pub fn read_decimal(digits: i128, scale: u32) -> Result<Read, NumberError> {
+        // One less than the digits that a text may have; beyond, the reader of texts decides.
+        const SHORT: u128 = 10u128.pow(DIGITS_MAX as u32 - 1);
+        let step = STEPS.get(scale as usize).copied();
+        match step.and_then(|step| digits.checked_mul(step)) {
+            Some(atto) if digits.unsigned_abs() < SHORT && atto.unsigned_abs() < QUANTITY_LIMIT.0.unsigned_abs() => {
+                Ok(Read { amount: Amount(atto), residue: 0 })
+            }
+            _ => Amount::read(&format!("{digits}e-{scale}")),
+        }
     }
 
     pub fn checked_add(self, other: Amount) -> Option<Amount> {

@@ -97,6 +97,14 @@ pub fn from_unix(seconds: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(seconds, 0)
 }
 
+/// The instant of a count of seconds, or of so many parts of a second, since 1970; `None` for one that no
+/// calendar has.
+pub fn from_count(count: i64, per_second: i64) -> Option<DateTime<Utc>> {
+    let nanos_each = 1_000_000_000_i64.checked_div(per_second)?;
+    let nanos = count.checked_rem_euclid(per_second)?.checked_mul(nanos_each)?;
+    DateTime::from_timestamp(count.checked_div_euclid(per_second)?, u32::try_from(nanos).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +167,14 @@ mod tests {
         assert_eq!(at("2026-11-18T00:30:00+01:00").as_deref(), Some("2026-11-17T23:30:00+00:00"));
         assert_eq!(at("2026-02-29T00:00:00Z"), None);
         assert_eq!(at("2026-11-18T24:00:00Z"), None);
+    }
+
+    #[test]
+    fn instants_before_1970_count_backwards() {
+        let shown = |count, per_second| from_count(count, per_second).map(|at| at.to_rfc3339());
+        assert_eq!(shown(-1, 1_000).as_deref(), Some("1969-12-31T23:59:59.999+00:00"));
+        assert_eq!(shown(1_794_986_062, 1).as_deref(), Some("2026-11-18T07:14:22+00:00"));
+        assert_eq!((shown(i64::MAX, 1), shown(1, 0)), (None, None));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The columns of a native request ledger and the cells that stand in them (contract 3.2), as every
 //! source hands them over: typed where the source is typed, so that no number passes through text.
 
-use crate::domain::money::{Amount, NumberError, QUANTITY_LIMIT, SCALE};
-use crate::domain::period::{from_unix, parse_day, parse_instant};
+use crate::domain::money::{Amount, NumberError};
+use crate::domain::period::{from_count, from_unix, parse_day, parse_instant};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// What a column holds, whatever type a source stores it in.
@@ -153,32 +153,8 @@ impl<'a> Cells<'a> {
 pub fn amount(cell: Cell<'_>) -> Option<Result<Amount, NumberError>> {
     match cell {
         Cell::Text(text) => Some(Amount::parse(text)),
-        Cell::Decimal { digits, scale } => Some(decimal(digits, scale)),
+        Cell::Decimal { digits, scale } => Some(Amount::read_decimal(digits, scale).map(|read| read.amount)),
         _ => None,
-    }
-}
-
-/// What a digit is worth in 10^-18, by the decimals that its number has.
-const STEPS: [i128; SCALE as usize + 1] = {
-    let mut steps = [1; SCALE as usize + 1];
-    let mut scale = SCALE as usize;
-    while scale > 0 {
-        scale -= 1;
-        steps[scale] = steps[scale + 1] * 10;
-    }
-    steps
-};
-
-/// As if the digits stood there as text, without writing them where they fit.
-fn decimal(digits: i128, scale: u32) -> Result<Amount, NumberError> {
-    // One less than the digits that a text may have; beyond, the reader of texts decides.
-    const SHORT: u128 = 10u128.pow(27);
-    let step = STEPS.get(scale as usize).copied();
-    match step.and_then(|step| digits.checked_mul(step)) {
-        Some(atto) if digits.unsigned_abs() < SHORT && Amount::from_atto(atto).abs() < QUANTITY_LIMIT => {
-            Ok(Amount::from_atto(atto))
-        }
-        _ => Amount::parse(&format!("{digits}e-{scale}")),
     }
 }
 
@@ -195,7 +171,7 @@ pub fn instant(cell: Cell<'_>) -> Result<DateTime<Utc>, BadInstant> {
         Cell::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().and_then(unix),
         Cell::Text(text) => zoneless(text).or_else(|| parse_instant(text)),
         Cell::Decimal { digits, scale: 0 } => i64::try_from(digits).ok().and_then(unix),
-        Cell::Time { count, per_second } => at(count, per_second),
+        Cell::Time { count, per_second } => from_count(count, per_second),
         _ => None,
     };
     found.ok_or_else(|| {
@@ -222,15 +198,9 @@ fn zoneless(text: &str) -> Option<DateTime<Utc>> {
 fn unix(number: i64) -> Option<DateTime<Utc>> {
     match number {
         1_000_000_000..10_000_000_000 => from_unix(number),
-        1_000_000_000_000..10_000_000_000_000 => at(number, 1_000),
+        1_000_000_000_000..10_000_000_000_000 => from_count(number, 1_000),
         _ => None,
     }
-}
-
-fn at(count: i64, per_second: i64) -> Option<DateTime<Utc>> {
-    let nanos_each = 1_000_000_000_i64.checked_div(per_second)?;
-    let nanos = count.checked_rem_euclid(per_second)?.checked_mul(nanos_each)?;
-    DateTime::from_timestamp(count.checked_div_euclid(per_second)?, u32::try_from(nanos).ok()?)
 }
 
 /// `column: expected …, found …`.
@@ -245,12 +215,12 @@ pub fn shown(cell: Cell<'_>) -> String {
         Cell::Text(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
         Cell::NotText => "bytes that are not UTF-8".to_string(),
         Cell::Decimal { digits, scale: 0 } => digits.to_string(),
-        Cell::Decimal { digits, scale } => match decimal(digits, scale) {
-            Ok(amount) => amount.to_string(),
+        Cell::Decimal { digits, scale } => match Amount::read_decimal(digits, scale) {
+            Ok(read) => read.amount.to_string(),
             Err(_) => format!("{digits}e-{scale}"),
         },
         Cell::Time { count, per_second } => {
-            at(count, per_second).map_or_else(|| format!("the time {count}/{per_second} s"), |at| at.to_rfc3339())
+            from_count(count, per_second).map_or_else(|| format!("the time {count}/{per_second} s"), |at| at.to_rfc3339())
         }
         Cell::Flag(flag) => flag.to_string(),
     }
@@ -277,7 +247,7 @@ mod tests {
             (i128::MAX, 0, "170141183460469231731687303715884105727"),
             (i128::MIN, 38, "-1.70141183460469231731687303715884105728"),
         ] {
-            assert_eq!(decimal(digits, scale).ok(), Amount::parse(text).ok(), "{digits}e-{scale}");
+            assert_eq!(Amount::read_decimal(digits, scale).ok(), Amount::read(text).ok(), "{digits}e-{scale}");
         }
     }
 

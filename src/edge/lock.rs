@@ -56,6 +56,14 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// Gives the lock back itself: a process that is just being started holds a copy of every open file
+    /// until it has become another program, and closing ours alone would leave the lock with it so long.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 fn holder(file: &mut File) -> String {
     let mut note = Vec::new();
     let _ = file.rewind().and_then(|()| file.take(NOTE_MAX).read_to_end(&mut note));

@@ -1,22 +1,47 @@
-//! The files of one pull, one at a time: nothing but the current file is held in memory. Parquet files
-//! are handed on as CSV, so that every adapter reads one form of an export.
+//! The files of one pull, one at a time: nothing but the current file, or the current rows of a Parquet
+//! file, is held in memory.
 
 mod parquet;
 
+pub use parquet::csv_page;
+
+use crate::adapters::Columns;
 use crate::domain::fault::{ExitCode, Fault};
 use glob::MatchOptions;
-use std::io::ErrorKind;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 const FILES: &str = "check `files` in the job file; a relative path starts at the job file's folder";
 
-/// Receives a page: its name for messages, and its bytes.
-pub type EachPage<'c> = dyn FnMut(&str, &[u8]) -> Result<(), Fault> + 'c;
+/// Receives a page.
+pub type EachPage<'c> = dyn FnMut(Input<'_>) -> Result<(), Fault> + 'c;
+
+/// One page as it is handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The file's path as written.
+    pub file: &'a str,
+    /// SHA-256 of the whole file, in hex.
+    pub sha256: &'a str,
+    /// The file's path, with `#<n>` where the file is several pages.
+    pub page: &'a str,
+    pub content: Content<'a>,
+}
+
+/// What stands on a page.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// The file as it is.
+    Bytes(&'a [u8]),
+    /// Rows of a Parquet file; [`csv_page`] writes them as CSV.
+    Columns(&'a Columns<'a>),
+}
 
 /// Reads every file that the paths and patterns name, in the order of their names and each once, and hands
-/// it to `each` with its path as written. A `.parquet` file is handed on as CSV pages of at most 100,000
-/// rows with the header on each, named `<file>#1`, `<file>#2`, …: decimals with their digits, dates as
-/// ISO, instants in UTC as RFC 3339. Files whose names begin with a dot are not matched by `*`.
+/// it to `each`. A `.parquet` file is handed on as typed pages of at most 100,000 rows, named `<file>#1`,
+/// `<file>#2`, …. Files whose names begin with a dot are not matched by `*`.
 ///
 /// # Errors
 /// CONFIG when a path or pattern names no file; IOERR when a file cannot be read; DATA when a Parquet
@@ -32,13 +57,32 @@ pub fn for_each_page(files: &[String], each: &mut EachPage<'_>) -> Result<(), Fa
     for path in paths {
         let shown = path.display().to_string();
         if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet")) {
-            parquet::pages(&path, &shown, each)?;
+            let sha256 = digest(&path).map_err(|error| unreadable(&shown, &error))?;
+            parquet::pages(&path, &shown, &sha256, each)?;
         } else {
             let bytes = std::fs::read(&path).map_err(|error| unreadable(&shown, &error))?;
-            each(&shown, &bytes)?;
+            let sha256 = hex(Sha256::digest(&bytes).as_slice());
+            each(Input { file: &shown, sha256: &sha256, page: &shown, content: Content::Bytes(&bytes) })?;
         }
     }
     Ok(())
+}
+
+/// SHA-256 of a file that is never in memory as a whole.
+fn digest(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut part = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(hex(hash.finalize().as_slice())),
+            length => hash.update(part.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The files of one path or pattern. A path that exists is itself, whatever characters it has.
@@ -81,8 +125,10 @@ mod tests {
 
     fn pages(files: &[String]) -> Result<Vec<(String, String)>, Fault> {
         let mut pages = Vec::new();
-        for_each_page(files, &mut |name, bytes| {
-            let name = Path::new(name).file_name().unwrap().to_str().unwrap().to_string();
+        for_each_page(files, &mut |input| {
+            let name = Path::new(input.page).file_name().unwrap().to_str().unwrap().to_string();
+            let Content::Bytes(bytes) = input.content else { panic!("{name}: typed") };
+            assert_eq!((input.file, input.sha256), (input.page, hex(Sha256::digest(bytes).as_slice()).as_str()));
             pages.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
             Ok(())
         })?;
@@ -113,8 +159,8 @@ mod tests {
     fn a_page_is_named_as_written() {
         let (_folder, at) = folder(&["a.json"]);
         let mut names = Vec::new();
-        for_each_page(&[at("./a.*")], &mut |name, _| {
-            names.push(name.to_string());
+        for_each_page(&[at("./a.*")], &mut |input| {
+            names.push(input.page.to_string());
             Ok(())
         })
         .unwrap();
@@ -136,7 +182,7 @@ mod tests {
         let (_folder, at) = folder(&["a.json", "b.json"]);
         let mut seen = 0;
         let fault = Fault::new(ExitCode::Data, "a.json", "no", "");
-        let result = for_each_page(&[at("*.json")], &mut |_, _| {
+        let result = for_each_page(&[at("*.json")], &mut |_| {
             seen += 1;
             Err(fault.clone())
         });

@@ -5,13 +5,13 @@ use crate::adapters::{self, Adapter, BadPage, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::edge::log::Progress;
+use crate::edge::pages::Content;
 use crate::edge::{ledger, pages};
 use crate::job::{Job, Pull, Source};
 use crate::stages::booking::ProviderSide;
 use crate::stages::entries::{EntryReader, LedgerSide};
 use crate::stages::facts::{Facts, LedgerInfo, ReportInfo};
 use crate::stages::lines::LineReader;
-use sha2::{Digest, Sha256};
 
 /// Everything that the run reads.
 pub struct Snapshot {
@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub ledger: LedgerSide,
     /// Pulls that could not be used: their slices are missing.
     pub unusable: Vec<Fault>,
-    /// Name and SHA-256 of every page read.
+    /// Name and SHA-256 of every file read.
     pub inputs: Vec<(String, String)>,
 }
 
@@ -75,17 +75,34 @@ fn read_pull(
         let what = format!("there is no adapter for provider {:?}", source.provider);
         Fault::new(ExitCode::Internal, job.file.display().to_string(), what, "report this as a bug")
     })?;
-    pages::for_each_page(&pull.files, &mut |file, bytes| {
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        inputs.push((file.to_string(), digest));
-        let short = file.rsplit('/').next().unwrap_or(file);
-        let page = Page { file: short, bytes, group_by: &pull.group_by };
-        let protocol = |bad: BadPage| Fault::new(ExitCode::Protocol, file, bad.what, bad.hint);
+    pages::for_each_page(&pull.files, &mut |input| {
+        if inputs.last().is_none_or(|(file, _)| file != input.file) {
+            inputs.push((input.file.to_string(), input.sha256.to_string()));
+        }
+        let short = input.page.rsplit('/').next().unwrap_or(input.page);
+        let protocol = |bad: BadPage| Fault::new(ExitCode::Protocol, input.page, bad.what, bad.hint);
+        let written;
+        let mut page = match input.content {
+            Content::Bytes(bytes) => Page { file: short, bytes, group_by: &pull.group_by },
+            // The header and a row say which report it is.
+            Content::Columns(columns) => {
+                written = pages::csv_page(columns, 1, input.page)?;
+                Page { file: short, bytes: &written, group_by: &pull.group_by }
+            }
+        };
         let report = report_of(adapter, pull, &page).map_err(protocol)?;
         let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
         lines.open_page(number, info, order, short);
         if let Some(days) = pull.covers {
             lines.push(crate::domain::usage::Line::Covers(days));
+        }
+        let whole;
+        if let Content::Columns(columns) = input.content {
+            if adapter.parse_columns(&report, columns, &mut |line| lines.push(line)) {
+                return Ok(());
+            }
+            whole = pages::csv_page(columns, columns.rows, input.page)?;
+            page.bytes = &whole;
         }
         adapter.parse(&page, &mut |line| lines.push(line)).map_err(protocol)
     })

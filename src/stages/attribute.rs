@@ -427,6 +427,7 @@ fn explained_part(m: &Match, verdict: &Verdict, judge: &Judge<'_>) -> (Amount, A
         if ledger >= provider || provider.is_zero() {
             return (Amount::ONE, Amount::ZERO);
         }
+        let ledger = ledger.max(Amount::ZERO);
         (ledger, provider.checked_sub(ledger).unwrap_or_default())
     };
     let by_money = cut(verdict.billed, if m.pieces.is_empty() { verdict.billed } else { verdict.expected });

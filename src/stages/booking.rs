@@ -229,7 +229,11 @@ impl Gathered {
             let parts = if explained { parts } else { vec![(NONE, gap)] };
             gaps.extend(parts.into_iter().map(|(model, part)| (*slice, *currency, *basis, model, part)));
         }
-        // Two coarser reports of one day show the same gap: the first stands.
+        // Two coarser reports of one day show the same gap: the finer of them stands.
+        gaps.sort_by_key(|((_, report, _), ..)| {
+            let report = &self.facts.reports[usize::from(*report)];
+            (report.rank, report.name)
+        });
         let mut done = BTreeSet::new();
         for ((source, report, day), currency, basis, model, part) in gaps {
             let first = done.iter().find(|(s, d, c, _)| (*s, *d, *c) == (source, day, currency)).map(|(_, _, _, r)| *r);

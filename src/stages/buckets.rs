@@ -275,11 +275,17 @@ fn components(facts: &Facts, slice: Slice, currency: Currency, nodes: HashMap<Di
         found.key = Key::from_dims(dims);
         let has_money = found.lines.iter().any(|line| facts.lines[*line as usize].cost != NO_AMOUNT);
         if has_money || !found.pieces.is_empty() {
-            found.lines.sort_unstable();
+            found.lines.sort_by_key(|index| facts.line_order(*index));
+            found.pieces.sort_by_key(|piece| piece_order(facts, piece));
             matches.push(found);
         }
     }
     matches
+}
+
+/// What a match says of its first row may not depend on the order in which rows were read.
+fn piece_order<'a>(facts: &'a Facts, piece: &Piece) -> impl Ord + use<'a> {
+    (facts.entry_kind_order(piece.kind), facts.symbols.text(piece.meter), piece.unpriced)
 }
 
 fn root_of(parents: &mut [usize], mut at: usize) -> usize {

@@ -126,8 +126,9 @@ impl<'a> Judge<'a> {
 
     fn reason(&self, m: &Match, verdict: &Verdict) -> Option<Reason> {
         let difference = verdict.difference;
-        let unpriced = m.pieces.iter().any(|piece| piece.unpriced);
-        let provider_lacks = difference.is_negative();
+        let line_unpriced = m.lines.iter().any(|line| self.facts.is_unpriced(&self.facts.lines[*line as usize]));
+        let unpriced = line_unpriced || m.pieces.iter().any(|piece| piece.unpriced);
+        let provider_lacks = difference.is_negative() && !line_unpriced;
         if difference.is_zero() && !unpriced {
             return None;
         }
@@ -145,11 +146,11 @@ impl<'a> Judge<'a> {
         if let Some(reason) = self.failed(m, verdict) {
             return Some(reason);
         }
-        if m.pieces.is_empty() {
-            return Some(Reason::MissingInLedger);
-        }
         if unpriced {
             return Some(Reason::Unpriced);
+        }
+        if m.pieces.is_empty() {
+            return Some(Reason::MissingInLedger);
         }
         let has_money = m.lines.iter().any(|line| self.facts.lines[*line as usize].cost != NO_AMOUNT);
         if !has_money {
@@ -229,19 +230,19 @@ impl<'a> Judge<'a> {
     pub fn tolerance(&self, m: &Match) -> Amount {
         let lines = m.lines.iter().map(|line| &self.facts.lines[*line as usize]).filter(|line| line.cost != NO_AMOUNT);
         let provider: i128 = lines.map(|line| self.facts.charge_kind(line).precision.of_requests(line.requests).atto()).sum();
-        let ledger: i128 = m
-            .pieces
-            .iter()
-            .map(|piece| {
-                let kind = &self.facts.entry_kinds.all()[piece.kind as usize];
-                let precision = self.facts.ledgers[usize::from(kind.ledger)].precision;
-                precision.per_line().atto() * i128::from(piece.count)
-            })
-            .sum();
+        let per_row = |kind: u32| {
+            let ledger = self.facts.entry_kinds.all()[kind as usize].ledger;
+            self.facts.ledgers[usize::from(ledger)].precision.per_line().atto()
+        };
+        let ledger: i128 = m.row_counts().into_iter().map(|((kind, _), count)| per_row(kind) * i128::from(count)).sum();
         Amount::from_atto(provider + ledger)
     }
 
     fn provider_quantities(&self, m: &Match) -> Option<Quantities> {
+        if m.lines.is_empty() {
+            // Where the provider has nothing at all, it has none of any meter.
+            return Some(Quantities::new());
+        }
         let (mut billed, mut measured) = (Quantities::new(), Quantities::new());
         let mut unmeasured: HashSet<Sym> = HashSet::new();
         for line in m.lines.iter().map(|line| &self.facts.lines[*line as usize]) {
@@ -258,6 +259,8 @@ impl<'a> Judge<'a> {
                 None => {}
             }
         }
+        // Calls are no measure of what the ledger counts in them.
+        measured.remove(&self.requests);
         let whole_calls = billed.remove(&self.requests).is_some() | unmeasured.remove(&self.requests);
         for meter in &unmeasured {
             billed.remove(meter);

@@ -176,7 +176,11 @@ fn tell_apart(rows: &mut [Drift]) {
     }
     for (id, mut members) in by_id.into_iter().filter(|(_, members)| members.len() > 1) {
         members.sort_by(|a, b| {
-            let key = |at: &usize| (rows[*at].difference, rows[*at].evidence.clone());
+            // Evidence names the first row that was read: it may not decide alone.
+            let key = |at: &usize| {
+                let row = &rows[*at];
+                (row.difference, row.provider_cost, &row.team, &row.api_key_id, &row.model, row.items, &row.evidence)
+            };
             key(a).cmp(&key(b))
         });
         for (place, at) in members.into_iter().enumerate().skip(1) {
@@ -187,13 +191,7 @@ fn tell_apart(rows: &mut [Drift]) {
 
 fn items(facts: &Facts, m: &Match) -> u64 {
     let lines = m.lines.iter().filter(|line| facts.lines[**line as usize].cost != NO_AMOUNT).count();
-    let mut entries: BTreeMap<(u32, i32), u32> = BTreeMap::new();
-    for piece in &m.pieces {
-        // A row with several meters counts in each of their pieces, and once here.
-        let count = entries.entry((piece.kind, piece.day)).or_default();
-        *count = (*count).max(piece.count);
-    }
-    lines as u64 + entries.values().map(|count| u64::from(*count)).sum::<u64>()
+    lines as u64 + m.row_counts().values().map(|count| u64::from(*count)).sum::<u64>()
 }
 
 /// Where to look: the first line and the first row, with how many more there are.
@@ -230,6 +228,7 @@ fn rounding_row(like: &Drift) -> Drift {
     identity.push("rounding".to_string());
     Drift {
         drift_id: id_of(&identity),
+        grain: Grain::Day.name(),
         sub_account: String::new(),
         api_key_id: String::new(),
         team: String::new(),

@@ -33,7 +33,9 @@ pub struct EntryReader<'r> {
     /// First entry of each call, by call number; and all entries of calls that have several.
     first_of_call: Vec<u32>,
     more_of_call: HashMap<Sym, Vec<u32>>,
+    /// First entry of each provider request id, and the further ones of ids that have several.
     first_of_request: Vec<u32>,
+    more_of_request: HashMap<Sym, Vec<u32>>,
     /// The one account of a provider, and the account of a key that provider lines know.
     only_account: HashMap<Sym, Option<Sym>>,
     account_of_key: HashMap<(Sym, Sym), Option<Sym>>,
@@ -79,6 +81,7 @@ impl<'r> EntryReader<'r> {
             first_of_call: vec![u32::MAX],
             more_of_call: HashMap::new(),
             first_of_request: Vec::new(),
+            more_of_request: HashMap::new(),
             only_account,
             account_of_key,
             billed_in,
@@ -173,9 +176,28 @@ impl<'r> EntryReader<'r> {
         if self.first_of_request.len() <= at {
             self.first_of_request.resize(at + 1, u32::MAX);
         }
-        let first = self.first_of_request[at];
-        if first == u32::MAX {
+        if self.first_of_request[at] == u32::MAX {
             self.first_of_request[at] = index;
+        } else {
+            self.more_of_request.entry(request).or_default().push(index);
+        }
+    }
+
+    /// Of several calls with one id of one provider the earliest stands, whatever order they were read in.
+    fn mark_duplicates(&mut self) {
+        let mut duplicates = Vec::new();
+        for (request, more) in &self.more_of_request {
+            let mut all: Vec<u32> = more.iter().chain(self.first_of_request.get(*request as usize)).copied().collect();
+            let facts = &self.facts;
+            let provider = |index: u32| facts.entry_kind(&facts.entries[index as usize]).provider;
+            all.sort_by_key(|index| (provider(*index), facts.entry_order(*index)));
+            for same in all.chunk_by(|a, b| provider(*a) == provider(*b)) {
+                let call = |index: u32| facts.entries[index as usize].call;
+                duplicates.extend(same.iter().copied().filter(|index| call(*index) != call(same[0])));
+            }
+        }
+        for index in duplicates {
+            self.facts.entries[index as usize].duplicate = true;
         }
     }
 
@@ -226,8 +248,6 @@ impl<'r> EntryReader<'r> {
         let book_cost = if billable && expected.is_some() { None } else { self.book_cost(&kind, row, date) };
         let cost = expected.or(book_cost).filter(|_| billable);
         let request = self.facts.requests.optional(row.provider_request_id);
-        let earlier = self.first_of_request.get(request as usize).copied().unwrap_or(u32::MAX);
-        let duplicate = request != NONE && self.facts.entries.get(earlier as usize).is_some_and(|first| first.call != call);
         Ok(Entry {
             kind: self.facts.entry_kinds.number(kind),
             day: day_number(date),
@@ -241,7 +261,7 @@ impl<'r> EntryReader<'r> {
             part_start,
             part_count: row.meters.len() as u16,
             unpriced: billable && cost.is_none(),
-            duplicate,
+            duplicate: false,
             row: row.row,
         })
     }
@@ -300,7 +320,8 @@ impl<'r> EntryReader<'r> {
     }
 
     /// The whole snapshot, and the ledgers' days as slices.
-    pub fn finish(self) -> (Facts, LedgerSide) {
+    pub fn finish(mut self) -> (Facts, LedgerSide) {
+        self.mark_duplicates();
         let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
         for entry in &self.facts.entries {
             let kind = self.facts.entry_kind(entry);
@@ -309,20 +330,13 @@ impl<'r> EntryReader<'r> {
         }
         let mut coverage = Vec::new();
         for ((ledger, day), count) in &self.counts {
-            let name = self.facts.ledgers[usize::from(*ledger)].name.clone();
+            let name = &self.facts.ledgers[usize::from(*ledger)].name;
             let row = Coverage {
-                charge_date: *day,
-                provider: "ledger".to_string(),
-                account: name,
-                endpoint: "request_ledger".to_string(),
-                cost_basis: String::new(),
-                status: SliceStatus::Complete,
                 rows_read: count.read,
                 rows_used: count.read - count.duplicates - count.quarantined,
                 duplicates: count.duplicates,
                 quarantined: count.quarantined,
-                amount: None,
-                currency: None,
+                ..Coverage::of(*day, "ledger", name, "request_ledger", SliceStatus::Complete)
             };
             let number = day.map_or(super::facts::NO_DAY, day_number);
             let amounts: Vec<_> = totals

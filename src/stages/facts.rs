@@ -138,7 +138,7 @@ pub struct Entry {
     pub part_count: u16,
     /// The status is ok and neither the ledger nor a book has a price.
     pub unpriced: bool,
-    /// Another entry with another request id has the same provider request id.
+    /// An earlier call of the same provider has the same provider request id.
     pub duplicate: bool,
     pub row: u32,
 }
@@ -220,6 +220,29 @@ impl Facts {
     /// A line whose cost is computed, but for which no book has a price: an unknown, not a zero.
     pub fn is_unpriced(&self, line: &Line) -> bool {
         self.charge_kind(line).basis == CostBasis::Computed && line.list_cost == NO_AMOUNT
+    }
+
+    /// An order of entries that does not depend on the order in which they were read.
+    pub fn entry_order(&self, index: u32) -> impl Ord + use<'_> {
+        let entry = &self.entries[index as usize];
+        (entry.start, self.calls.text(entry.call), entry.attempt, self.entry_kind(entry).ledger)
+    }
+
+    /// An order of lines that does not depend on the order in which they were read.
+    pub fn line_order(&self, index: u32) -> impl Ord + use<'_> {
+        let line = &self.lines[index as usize];
+        let kind = self.charge_kind(line);
+        let dims = [kind.sub_account, kind.api_key_id, kind.model, kind.service_tier, kind.meter, kind.label, kind.sku];
+        let report = self.reports.get(usize::from(kind.report)).map(|report| report.name);
+        (line.day, line.start, line.end, dims.map(|dim| self.symbols.text(dim)), kind.batch, report, line.cost, line.quantity)
+    }
+
+    /// An order of entry kinds that does not depend on the order in which they were first read.
+    pub fn entry_kind_order(&self, kind: u32) -> impl Ord + use<'_> {
+        let kind = &self.entry_kinds.all()[kind as usize];
+        let dims = [kind.sub_account, kind.api_key_id, kind.model, kind.service_tier].map(|dim| self.symbols.text(dim));
+        let bearer = [kind.team, kind.feature, kind.client].map(|name| self.symbols.text(name));
+        (dims, kind.batch, bearer, kind.funding, kind.status, kind.ledger)
     }
 
     /// Where a line came from: `costs-2026-11.json row 12`.

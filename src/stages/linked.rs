@@ -1,12 +1,13 @@
 //! Requests that both sides know but that do not agree at first sight: several lines or rows of one
 //! id, another day, another account, another amount.
 
-use super::facts::{Entry, Facts, Line, NO_AMOUNT, amount, stored};
+use super::facts::{Facts, NO_AMOUNT, amount};
 use super::matching::{Grain, Key, Match, Piece, batch_number};
 use super::results::Reason;
 use super::symbols::NONE;
-use crate::domain::money::{Amount, sum};
+use crate::domain::money::{Amount, Currency};
 use crate::domain::usage::meter;
+use std::collections::BTreeMap;
 
 /// An entry as pieces, one for each meter; its whole cost stands with the first, its reasoning with the
 /// output that it is part of.
@@ -76,25 +77,28 @@ pub fn entry_match(facts: &Facts, grain: Grain, index: u32) -> Match {
     found
 }
 
-/// Turns the lines and entries of one request into matches that together hold each of them once.
-/// `pair` is the number that two halves of a two-sided item share; it is used up when returned by them.
+/// Account, day, currency: what is not equal here is never summed.
+type Place<'a> = (&'a str, i32, Currency);
+
+/// Turns the lines and entries of one request into matches that together hold each of them once, one
+/// match for each account, day and currency. `pair` is the number that the halves of a two-sided item share.
 pub fn resolve(facts: &Facts, lines: &[u32], entries: &[u32], pair: u32) -> Vec<Match> {
-    let line = |index: u32| -> &Line { &facts.lines[index as usize] };
-    let entry = |index: u32| -> &Entry { &facts.entries[index as usize] };
-    let billed = sum(lines.iter().filter_map(|index| amount(line(*index).cost))).unwrap_or_default();
-    let expected = sum(entries.iter().map(|index| entry(*index).cost)).unwrap_or_default();
+    let (mut lines, mut entries) = (lines.to_vec(), entries.to_vec());
+    lines.sort_by_key(|index| facts.line_order(*index));
+    entries.sort_by_key(|index| facts.entry_order(*index));
+    let duplicate = |index: &u32| facts.entries[*index as usize].duplicate;
     let mut matches = Vec::new();
     // One call under several request ids: all but the first are duplicates, unless the provider
     // billed exactly as much as all of them together.
-    let (kept, twice): (Vec<u32>, Vec<u32>) = entries.iter().partition(|index| billed == expected || !entry(**index).duplicate);
+    let all_billed = billed(facts, &lines) == expected(facts, &entries);
+    let (kept, twice): (Vec<u32>, Vec<u32>) = entries.iter().partition(|index| all_billed || !duplicate(index));
     let (kept, twice) = if kept.is_empty() { (twice, kept) } else { (kept, twice) };
     for index in twice {
         let mut copy = entry_match(facts, Grain::Request, index);
         copy.known = Some(Reason::DuplicateInLedger);
         matches.push(copy);
     }
-    let expected = sum(kept.iter().map(|index| entry(*index).cost)).unwrap_or_default();
-    let (lines, again) = split_second_charges(facts, lines, billed, expected);
+    let (lines, again) = split_second_charges(facts, &lines, &expected(facts, &kept));
     let bearers: Vec<Piece> = kept.iter().flat_map(|index| pieces_of(facts, *index)).collect();
     for index in again {
         let mut copy = line_match(facts, Grain::Request, index);
@@ -102,43 +106,87 @@ pub fn resolve(facts: &Facts, lines: &[u32], entries: &[u32], pair: u32) -> Vec<
         copy.bearers.clone_from(&bearers);
         matches.push(copy);
     }
-    let Some(first) = lines.first().copied() else { return matches };
-    let mut provider = line_match(facts, Grain::Request, first);
-    provider.lines = lines;
-    let Some(ledger) = kept.first().copied() else {
-        matches.push(provider);
-        return matches;
-    };
-    let own = entry_match(facts, Grain::Request, ledger);
-    let apart = if own.account != provider.account {
-        Some(Reason::Funding)
-    } else if own.day != provider.day {
-        Some(Reason::CutOff)
-    } else {
-        None
-    };
-    let Some(reason) = apart else {
-        provider.currency = own.currency;
-        provider.pieces = bearers;
-        matches.push(provider);
-        return matches;
-    };
-    provider.bearers.clone_from(&bearers);
-    let mut other = Match { pieces: bearers, ..own };
-    for half in [&mut provider, &mut other] {
-        half.known = Some(reason);
-        half.pair = Some(pair);
+    let mut places = by_place(facts, &lines, &kept);
+    let differences: Vec<Amount> = places.values().map(|found| difference(facts, found)).collect();
+    // What one place has too much another has too little.
+    let two_sided = differences.iter().any(|difference| difference.is_negative())
+        && differences.iter().any(|difference| *difference > Amount::ZERO);
+    let reason = apart_by(places.keys());
+    for found in places.values_mut() {
+        found.bearers.clone_from(&bearers);
+        found.known = reason.filter(|_| two_sided);
+        found.pair = found.known.map(|_| pair);
     }
-    matches.extend([provider, other]);
+    matches.extend(places.into_values());
     matches
 }
 
+/// The lines and entries of a request where they belong.
+fn by_place<'a>(facts: &'a Facts, lines: &[u32], entries: &[u32]) -> BTreeMap<Place<'a>, Match> {
+    let mut places: BTreeMap<Place<'a>, Match> = BTreeMap::new();
+    let place = |found: &Match| (facts.symbols.text(found.account), found.day, found.currency);
+    for index in lines {
+        let own = line_match(facts, Grain::Request, *index);
+        places.entry(place(&own)).or_insert_with(|| Match { lines: Vec::new(), ..own }).lines.push(*index);
+    }
+    // Rows without money stand beside the lines wherever those are: no total depends on it.
+    let free = entries.iter().all(|index| facts.entries[*index as usize].cost.is_zero());
+    if let (true, Some(first)) = (free, places.values_mut().next()) {
+        first.pieces = entries.iter().flat_map(|index| pieces_of(facts, *index)).collect();
+        return places;
+    }
+    for index in entries {
+        let own = entry_match(facts, Grain::Request, *index);
+        let pieces = own.pieces.clone();
+        places.entry(place(&own)).or_insert_with(|| Match { pieces: Vec::new(), ..own }).pieces.extend(pieces);
+    }
+    places
+}
+
+fn difference(facts: &Facts, found: &Match) -> Amount {
+    found.billed(facts).checked_sub(found.expected()).unwrap_or_default()
+}
+
+/// Why one request stands in several places, in the order of contract 4.8.
+fn apart_by<'a, 'p: 'a>(places: impl Iterator<Item = &'a Place<'p>>) -> Option<Reason> {
+    let places: Vec<&Place<'_>> = places.collect();
+    let (account, day, currency) = places.first()?;
+    if places.iter().any(|place| place.0 != *account) {
+        return Some(Reason::Funding);
+    }
+    if places.iter().any(|place| place.1 != *day) {
+        return Some(Reason::CutOff);
+    }
+    places.iter().any(|place| place.2 != *currency).then_some(Reason::Fx)
+}
+
+/// Sums by currency, without those that come to nothing.
+type Sums = BTreeMap<Currency, i128>;
+
+fn sums(amounts: impl Iterator<Item = (Currency, Amount)>) -> Sums {
+    let mut sums = Sums::new();
+    for (currency, amount) in amounts {
+        *sums.entry(currency).or_default() += amount.atto();
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
+
+fn billed(facts: &Facts, lines: &[u32]) -> Sums {
+    let lines = lines.iter().map(|index| &facts.lines[*index as usize]);
+    sums(lines.filter_map(|line| Some((facts.charge_kind(line).currency, amount(line.cost)?))))
+}
+
+fn expected(facts: &Facts, entries: &[u32]) -> Sums {
+    let entries = entries.iter().map(|index| &facts.entries[*index as usize]);
+    sums(entries.map(|entry| (facts.entry_kind(entry).currency, entry.cost)))
+}
+
 /// Equal charges beyond the first, where the first alone is what the ledger expects.
-fn split_second_charges(facts: &Facts, lines: &[u32], billed: Amount, expected: Amount) -> (Vec<u32>, Vec<u32>) {
+fn split_second_charges(facts: &Facts, lines: &[u32], expected: &Sums) -> (Vec<u32>, Vec<u32>) {
     let money: Vec<u32> = lines.iter().copied().filter(|index| facts.lines[*index as usize].cost != NO_AMOUNT).collect();
-    let all_alike = money.len() > 1
-        && billed != expected
-        && money.iter().all(|index| facts.lines[*index as usize].cost == stored(Some(expected)));
+    let all_alike =
+        money.len() > 1 && billed(facts, lines) != *expected && money.iter().all(|index| billed(facts, &[*index]) == *expected);
     if !all_alike {
         return (lines.to_vec(), Vec::new());
     }

@@ -12,6 +12,7 @@ use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::usage::ChargeCategory;
 use hashbrown::HashMap;
 use polars::prelude::*;
+use std::collections::BTreeMap;
 
 /// How fine a match is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,6 +127,21 @@ impl Match {
         sum(costs).unwrap_or_default()
     }
 
+    /// How many ledger rows it has of each kind and day. A row with several meters counts in each of
+    /// their pieces, and once here.
+    pub fn row_counts(&self) -> BTreeMap<(u32, i32), u32> {
+        let mut by_meter: BTreeMap<(u32, i32, Sym), u32> = BTreeMap::new();
+        for piece in &self.pieces {
+            *by_meter.entry((piece.kind, piece.day, piece.meter)).or_default() += piece.count;
+        }
+        let mut rows: BTreeMap<(u32, i32), u32> = BTreeMap::new();
+        for ((kind, day, _), count) in by_meter {
+            let most = rows.entry((kind, day)).or_default();
+            *most = (*most).max(count);
+        }
+        rows
+    }
+
     /// What the ledger expected.
     pub fn expected(&self) -> Amount {
         sum(self.pieces.iter().map(|piece| piece.cost)).unwrap_or_default()
@@ -197,9 +213,10 @@ pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
                 continue;
             }
         } else if line_count[at] == 1 && entry_count[at] == 1 && odd[at] == 0 && billed[at] == expected[at] {
-            let same_account = facts.charge_kind(&facts.lines[line as usize]).account
-                == facts.entry_kind(&facts.entries[entry as usize]).account;
-            if line_day[at] == entry_day[at] && same_account {
+            let charge = facts.charge_kind(&facts.lines[line as usize]);
+            let own = facts.entry_kind(&facts.entries[entry as usize]);
+            let same_books = (charge.account, charge.currency) == (own.account, own.currency);
+            if line_day[at] == entry_day[at] && same_books && !facts.is_unpriced(&facts.lines[line as usize]) {
                 clean.push((line, entry));
                 continue;
             }
@@ -233,11 +250,12 @@ pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
 fn provider_frame(facts: &Facts) -> Result<DataFrame, Fault> {
     let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (index, line) in facts.lines.iter().enumerate() {
-        if let Some(key) = line_key(facts, line) {
+        // Lines that only measure follow their request's money, see `gather`.
+        if let Some(key) = line_key(facts, line).filter(|_| line.cost != NO_AMOUNT) {
             columns.0.push(key);
             columns.1.push(index as u32);
             columns.2.push(line.day);
-            columns.3.push(if line.cost == NO_AMOUNT { 0 } else { line.cost });
+            columns.3.push(line.cost);
         }
     }
     frame(vec![keys("key", columns.0), numbers("line", columns.1), days("line_day", columns.2), amounts("billed", columns.3)])

@@ -42,8 +42,9 @@ pub fn match_all(facts: &Facts, reference: &Reference, covered: &Covered) -> Res
     let mut matches = Vec::new();
     let mut pairs = 0;
     for (lines, entries) in &requests.linked {
-        for found in resolve(facts, lines, entries, pairs) {
-            pairs += u32::from(found.pair.is_some() && found.lines.is_empty());
+        let resolved = resolve(facts, lines, entries, pairs);
+        pairs += u32::from(resolved.iter().any(|found| found.pair.is_some()));
+        for found in resolved {
             // The ledger half of a two-sided item falls away where its slice is missing.
             let first = found.pieces.first().map(|piece| piece.entry);
             if !found.lines.is_empty() || first.is_some_and(|entry| covered.has(facts, entry)) {
@@ -51,9 +52,7 @@ pub fn match_all(facts: &Facts, reference: &Reference, covered: &Covered) -> Res
             }
         }
     }
-    let requests_linked: HashSet<Sym> =
-        requests.linked.iter().flat_map(|(lines, _)| lines.iter().map(|line| facts.lines[*line as usize].request)).collect();
-    let rest = rest_of_lines(facts, reference, &requests_linked, &requests.lone_lines, &mut matches);
+    let rest = rest_of_lines(facts, reference, &requests.lone_lines, &mut matches);
     let entries = rest_of_entries(facts, covered, &requests.lone_entries, &mut matches);
     let mut pool = Pool::new(facts, &rest, &entries);
     pool.lines.extend(rest.coarse.iter().copied());
@@ -151,7 +150,7 @@ fn entry_slice(facts: &Facts, index: u32) -> Slice {
 }
 
 /// Sets apart what is not usage and what was billed on a key that nobody knows; returns the rest.
-fn rest_of_lines(facts: &Facts, reference: &Reference, linked: &HashSet<Sym>, lone: &[u32], matches: &mut Vec<Match>) -> Rest {
+fn rest_of_lines(facts: &Facts, reference: &Reference, lone: &[u32], matches: &mut Vec<Match>) -> Rest {
     let known = KnownKeys::new(facts, reference);
     let mut apart: BTreeMap<(Reason, i32, u32), Match> = BTreeMap::new();
     let mut rest = Rest { coarse: Vec::new(), single: Vec::new() };
@@ -165,7 +164,6 @@ fn rest_of_lines(facts: &Facts, reference: &Reference, linked: &HashSet<Sym>, lo
         });
         found.lines.push(index);
     };
-    let lone_requests: HashSet<Sym> = lone.iter().map(|line| facts.lines[*line as usize].request).collect();
     for (index, line) in facts.lines.iter().enumerate() {
         let index = index as u32;
         let kind = facts.charge_kind(line);
@@ -175,11 +173,6 @@ fn rest_of_lines(facts: &Facts, reference: &Reference, linked: &HashSet<Sym>, lo
             if line.cost != NO_AMOUNT && !known.knows(line.kind) {
                 set_apart(Reason::UnknownKey, index);
             } else {
-                rest.coarse.push(index);
-            }
-        } else if line.cost == NO_AMOUNT {
-            // Measures of a request go with its money; of one that nobody billed there is none.
-            if !linked.contains(&line.request) && !lone_requests.contains(&line.request) {
                 rest.coarse.push(index);
             }
         }
@@ -213,7 +206,13 @@ fn rest_of_entries(facts: &Facts, covered: &Covered, lone: &[u32], matches: &mut
             std::collections::btree_map::Entry::Vacant(place) => {
                 place.insert(own);
             }
-            std::collections::btree_map::Entry::Occupied(mut place) => place.get_mut().pieces.append(&mut own.pieces),
+            std::collections::btree_map::Entry::Occupied(mut place) => {
+                let copies = place.get_mut();
+                if copies.key.meter != own.key.meter {
+                    copies.key.meter = NONE;
+                }
+                copies.pieces.append(&mut own.pieces);
+            }
         }
     }
     matches.extend(copies.into_values());

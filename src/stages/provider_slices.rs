@@ -25,24 +25,20 @@ impl Gathered {
             let settled = reference.settled(day_of(day), info.settle_days);
             let amounts: Vec<_> = sums.range((*slice, Currency::MIN)..).take_while(|((other, _), _)| other == slice).collect();
             let basis = match amounts.first() {
+                _ if report.measures == Measures::Estimate => CostBasis::Estimated.name().to_string(),
                 _ if !report.is_money() => String::new(),
                 _ if !is_booked => "control".to_string(),
                 Some((_, (_, basis))) => basis.name().to_string(),
                 None => CostBasis::Billed.name().to_string(),
             };
+            let status = if settled { SliceStatus::Complete } else { SliceStatus::Provisional };
             let row = Coverage {
-                charge_date: Some(day_of(day)),
-                provider: name(info.provider),
-                account: name(info.account),
-                endpoint: report.name.to_string(),
                 cost_basis: basis,
-                status: if settled { SliceStatus::Complete } else { SliceStatus::Provisional },
                 rows_read: count.read,
                 rows_used: count.read - count.duplicates - count.quarantined,
                 duplicates: count.duplicates,
                 quarantined: count.quarantined,
-                amount: None,
-                currency: None,
+                ..Coverage::of(Some(day_of(day)), &name(info.provider), &name(info.account), report.name, status)
             };
             if amounts.is_empty() {
                 coverage.push(row.clone());
@@ -82,20 +78,9 @@ impl Gathered {
         }
         for ((source, report), rows) in unknown {
             let info = &self.facts.sources[usize::from(source)];
-            coverage.push(Coverage {
-                charge_date: None,
-                provider: name(info.provider),
-                account: name(info.account),
-                endpoint: self.facts.reports[usize::from(report)].name.to_string(),
-                cost_basis: String::new(),
-                status: SliceStatus::Complete,
-                rows_read: rows,
-                rows_used: 0,
-                duplicates: 0,
-                quarantined: rows,
-                amount: None,
-                currency: None,
-            });
+            let endpoint = self.facts.reports[usize::from(report)].name;
+            let row = Coverage::of(None, &name(info.provider), &name(info.account), endpoint, SliceStatus::Complete);
+            coverage.push(Coverage { rows_read: rows, quarantined: rows, ..row });
         }
         for ((source, account, day, currency), amount) in &self.controls {
             let (source, account) = (source.clone(), account.clone());
@@ -117,6 +102,7 @@ impl Gathered {
 
     /// A coverage row for each day of the window on which a source has no money at all.
     fn missing(&self, reference: &Reference, covered: &BTreeSet<(u16, i32)>) -> Vec<Coverage> {
+        let text = |sym: Sym| self.facts.symbols.text(sym);
         let mut rows = Vec::new();
         for (index, source) in self.facts.sources.iter().enumerate() {
             let seen = self.covered.keys().filter(|(s, _, _)| usize::from(*s) == index);
@@ -127,20 +113,8 @@ impl Gathered {
                 .map_or("none", |report| report.name);
             for day in reference.window.iter() {
                 if !covered.contains(&(index as u16, day_number(day))) {
-                    rows.push(Coverage {
-                        charge_date: Some(day),
-                        provider: self.facts.symbols.text(source.provider).to_string(),
-                        account: self.facts.symbols.text(source.account).to_string(),
-                        endpoint: endpoint.to_string(),
-                        cost_basis: String::new(),
-                        status: SliceStatus::Missing,
-                        rows_read: 0,
-                        rows_used: 0,
-                        duplicates: 0,
-                        quarantined: 0,
-                        amount: None,
-                        currency: None,
-                    });
+                    let (provider, account) = (text(source.provider), text(source.account));
+                    rows.push(Coverage::of(Some(day), provider, account, endpoint, SliceStatus::Missing));
                 }
             }
         }

@@ -323,6 +323,26 @@ pub struct Coverage {
     pub currency: Option<Currency>,
 }
 
+impl Coverage {
+    /// A slice without any rows yet.
+    pub fn of(charge_date: Option<NaiveDate>, provider: &str, account: &str, endpoint: &str, status: SliceStatus) -> Coverage {
+        Coverage {
+            charge_date,
+            provider: provider.to_string(),
+            account: account.to_string(),
+            endpoint: endpoint.to_string(),
+            cost_basis: String::new(),
+            status,
+            rows_read: 0,
+            rows_used: 0,
+            duplicates: 0,
+            quarantined: 0,
+            amount: None,
+            currency: None,
+        }
+    }
+}
+
 /// A row of `quarantine.csv`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quarantine {

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::matching::{ANY, Grain, Match};
 use super::results::Reason;
 use super::symbols::Sym;
-use crate::domain::money::{Amount, sum};
+use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::usage::meter;
 use std::collections::BTreeMap;
 
@@ -29,12 +29,21 @@ pub fn explain(facts: &Facts, matches: &[Match], verdicts: &mut [Verdict], mut n
         }
     }
     let classes: Vec<Sym> = meter::INPUT_CLASSES.iter().filter_map(|class| facts.symbols.find(class)).collect();
-    for members in slices.values() {
+    for members in slices.values_mut() {
+        // Which of several candidates make a pair may not depend on the order in which rows were read.
+        members.sort_by_key(|at| order(facts, &matches[*at], &verdicts[*at]));
         for reason in [Reason::Model, Reason::Tier, Reason::CutOff] {
             pair_up(matches, verdicts, members, reason, &mut next_pair);
         }
         recut_inputs(matches, verdicts, members, &classes);
     }
+}
+
+fn order<'a>(facts: &'a Facts, m: &Match, verdict: &Verdict) -> impl Ord + use<'a> {
+    let word = |sym: Sym| if sym == ANY { "*" } else { facts.symbols.text(sym) };
+    let [sub_account, api_key_id, model, tier, batch, meter] = m.key.dims();
+    let dims = ([sub_account, api_key_id, model, tier, meter].map(word), batch);
+    (m.day, m.currency, dims, verdict.difference, verdict.billed)
 }
 
 /// Finds pairs of opposite differences that agree in all dimensions but the one that the reason names.
@@ -109,14 +118,14 @@ fn differ_only_in(a: &Match, b: &Match, reason: Reason) -> bool {
 
 /// Input classes of one key that differ but add up to the same total.
 fn recut_inputs(matches: &[Match], verdicts: &mut [Verdict], members: &[usize], classes: &[Sym]) {
-    let mut groups: BTreeMap<(i32, [Sym; 5]), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(i32, Currency, [Sym; 5]), Vec<usize>> = BTreeMap::new();
     for at in members {
         let m = &matches[*at];
         let [a, b, c, d, e, meter] = m.key.dims();
         // Where the quantities agree, nothing was cut differently.
         let differs = side(&verdicts[*at]).is_none_or(|differences| !differences.is_empty());
         if classes.contains(&meter) && verdicts[*at].pair.is_none() && differs {
-            groups.entry((m.day, [a, b, c, d, e])).or_default().push(*at);
+            groups.entry((m.day, m.currency, [a, b, c, d, e])).or_default().push(*at);
         }
     }
     for group in groups.values().filter(|group| group.len() > 1) {

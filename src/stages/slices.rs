@@ -104,10 +104,12 @@ fn find_or_none(facts: &Facts, text: &str) -> Option<Sym> {
 }
 
 fn currency_of(facts: &Facts, provider: Sym, account: Sym) -> Currency {
-    let billed = facts.charge_kinds.all().iter().find(|kind| (kind.provider, kind.account) == (provider, account));
-    let expected = facts.entry_kinds.all().iter().find(|kind| (kind.provider, kind.account) == (provider, account));
+    let billed = facts.charge_kinds.all().iter().filter(|kind| (kind.provider, kind.account) == (provider, account));
+    let expected = facts.entry_kinds.all().iter().filter(|kind| (kind.provider, kind.account) == (provider, account));
     let ledger = facts.ledgers.first().map(|ledger| ledger.currency);
-    billed.map(|kind| kind.currency).or(expected.map(|kind| kind.currency)).or(ledger).unwrap_or(Currency::USD)
+    // Of several currencies the first by name, whichever was read first.
+    let billed = billed.map(|kind| kind.currency).min();
+    billed.or_else(|| expected.map(|kind| kind.currency).min()).or(ledger).unwrap_or(Currency::USD)
 }
 
 fn row(
@@ -156,19 +158,9 @@ pub fn unsourced(facts: &Facts) -> Vec<Coverage> {
             slices.insert((kind.provider, kind.account, entry.day));
         }
     }
-    let row = |(provider, account, day): Slice| Coverage {
-        charge_date: Some(day_of(day)),
-        provider: facts.symbols.text(provider).to_string(),
-        account: facts.symbols.text(account).to_string(),
-        endpoint: "none".to_string(),
-        cost_basis: String::new(),
-        status: SliceStatus::Missing,
-        rows_read: 0,
-        rows_used: 0,
-        duplicates: 0,
-        quarantined: 0,
-        amount: None,
-        currency: None,
+    let text = |sym: Sym| facts.symbols.text(sym);
+    let row = |(provider, account, day): Slice| {
+        Coverage::of(Some(day_of(day)), text(provider), text(account), "none", SliceStatus::Missing)
     };
     slices.into_iter().map(row).collect()
 }

@@ -5,7 +5,7 @@ mod events;
 mod figures;
 mod usage;
 
-use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use super::{Adapter, BadPage, Columns, Measures, Page, Report, fields};
 use crate::domain::period::parse_instant;
 use crate::domain::usage::Line;
 use chrono::{DateTime, Datelike, Utc};
@@ -64,6 +64,10 @@ impl Adapter for Fal {
             Shape::Events(rows) => events::json(rows, out),
             Shape::Usage(buckets) | Shape::Organization(buckets) => usage::json(buckets, page.group_by, out),
         }
+    }
+
+    fn parse_columns(&self, report: &Report, columns: &Columns<'_>, out: &mut dyn FnMut(Line<'_>)) -> bool {
+        *report == EVENTS_CSV && events::columns(columns, out)
     }
 }
 
@@ -149,7 +153,11 @@ fn word<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
 
 /// An instant of this century. A garbled year would stretch the days that a page speaks for.
 fn instant(text: &str) -> Option<DateTime<Utc>> {
-    parse_instant(text).filter(|instant| (2000..2100).contains(&instant.year()))
+    parse_instant(text).filter(is_of_this_century)
+}
+
+fn is_of_this_century(instant: &DateTime<Utc>) -> bool {
+    (2000..2100).contains(&instant.year())
 }
 
 /// Who made a call, as far as a row says.

@@ -1,20 +1,22 @@
-//! Parquet files as CSV pages, exact to the last digit. Types that cannot be written exactly are
-//! refused, never converted.
+//! Parquet files as pages of typed columns, and those as CSV, exact to the last digit. Types that cannot
+//! be written exactly are refused, never converted.
 
-use super::{EachPage, unreadable};
+use super::{Content, EachPage, Input, unreadable};
+use crate::adapters::columns::{Cells, Columns, Values};
 use crate::domain::fault::{ExitCode, Fault};
-use chrono::{DateTime, SecondsFormat};
+use crate::domain::period::from_count;
+use chrono::SecondsFormat;
 use polars::prelude::*;
 use std::fmt::{self, Write};
 use std::fs::File;
 use std::path::Path;
 
-/// Rows of one CSV page.
+/// Rows of one page.
 const PAGE_ROWS: usize = 100_000;
 
-/// Hands on the file's rows as CSV pages named `<shown>#<n>`; a file without rows is one page with the
-/// header alone.
-pub(super) fn pages(path: &Path, shown: &str, each: &mut EachPage<'_>) -> Result<(), Fault> {
+/// Hands on the file's rows as pages named `<shown>#<n>`; a file without rows is one page with the header
+/// alone.
+pub(super) fn pages(path: &Path, shown: &str, sha256: &str, each: &mut EachPage<'_>) -> Result<(), Fault> {
     let file = File::open(path).map_err(|error| unreadable(shown, &error))?;
     let metadata = guarded(shown, || ParquetReader::new(file).get_metadata().cloned())?;
     let groups: Vec<usize> = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
@@ -33,8 +35,11 @@ pub(super) fn pages(path: &Path, shown: &str, each: &mut EachPage<'_>) -> Result
         let mut from = 0;
         loop {
             number += 1;
-            let rows = frame.slice(from as i64, PAGE_ROWS);
-            each(&format!("{shown}#{number}"), &csv_page(&rows, shown)?)?;
+            let mut rows = frame.slice(from as i64, PAGE_ROWS);
+            rows.align_chunks_par();
+            texts_of_dictionaries(&mut rows, shown)?;
+            let columns = columns(&rows, shown)?;
+            each(Input { file: shown, sha256, page: &format!("{shown}#{number}"), content: Content::Columns(&columns) })?;
             from += PAGE_ROWS;
             if from >= length {
                 break;
@@ -73,21 +78,37 @@ fn batches(groups: &[usize]) -> Vec<(usize, usize)> {
     batches
 }
 
-fn csv_page(frame: &DataFrame, shown: &str) -> Result<Vec<u8>, Fault> {
-    let mut cells = Vec::with_capacity(frame.width());
-    for column in frame.columns() {
-        let values = Cells::of(column.as_materialized_series());
-        cells.push(values.ok_or_else(|| refused(shown, column.name(), column.dtype()))?);
+/// Texts that the writer kept as a dictionary become texts.
+fn texts_of_dictionaries(rows: &mut DataFrame, shown: &str) -> Result<(), Fault> {
+    let kept = |column: &Column| column.dtype().is_categorical() || column.dtype().is_enum();
+    let places: Vec<usize> = (0..rows.width()).filter(|at| rows.columns().get(*at).is_some_and(kept)).collect();
+    for at in places {
+        guarded(shown, || rows.try_apply_at_idx(at, |column| column.cast(&DataType::String)).map(|_| ()))?;
     }
-    let header: Vec<&str> = frame.columns().iter().map(|column| column.name().as_str()).collect();
+    Ok(())
+}
+
+/// The rows as typed columns, borrowed from the frame.
+fn columns<'f>(frame: &'f DataFrame, shown: &str) -> Result<Columns<'f>, Fault> {
+    let header = frame.columns().iter().map(|column| column.name().as_str()).collect();
+    let typed = |column: &'f Column| {
+        let cells = cells(column.as_materialized_series());
+        cells.ok_or_else(|| refused(shown, column.name(), column.dtype()))
+    };
+    let cells = frame.columns().iter().map(typed).collect::<Result<_, _>>()?;
+    Ok(Columns { header, cells, rows: frame.height() })
+}
+
+/// The first `rows` rows as a CSV page.
+pub fn csv_page(columns: &Columns<'_>, rows: usize, shown: &str) -> Result<Vec<u8>, Fault> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let in_memory = |error: &dyn fmt::Display| Fault::new(ExitCode::Internal, shown, error.to_string(), "");
-    writer.write_record(&header).map_err(|error| in_memory(&error))?;
+    writer.write_record(&columns.header).map_err(|error| in_memory(&error))?;
     let mut text = String::new();
-    for row in 0..frame.height() {
-        for (cell, column) in cells.iter().zip(&header) {
+    for row in 0..columns.rows.min(rows) {
+        for (cell, column) in columns.cells.iter().zip(&columns.header) {
             text.clear();
-            let plain = cell.write(row, &mut text).map_err(|_| {
+            let plain = write_cell(cell, row, &mut text).map_err(|_| {
                 let what = "expected a date, found one that no calendar has".to_string();
                 Fault::new(
                     ExitCode::Data,
@@ -113,96 +134,84 @@ fn refused(shown: &str, column: &str, kind: &DataType) -> Fault {
     Fault::new(ExitCode::Data, place, format!("expected text, numbers or dates, found {kind}"), hint)
 }
 
-/// The values of one column, by the way they are written.
-enum Cells {
-    Text(StringChunked),
-    Whole(Vec<Option<i128>>),
-    Decimal(Vec<Option<i128>>, usize),
-    Truth(BooleanChunked),
-    /// Days since 1970-01-01.
-    Day(Vec<Option<i32>>),
-    /// Count since 1970-01-01 UTC, and how many of it make a second.
-    Instant(Vec<Option<i64>>, i64),
-    Nothing,
+/// The cells of a column; `None` for a type that has no exact form.
+fn cells(series: &Series) -> Option<Cells<'_>> {
+    Some(match series.dtype() {
+        DataType::String => Cells::Text(series.str().ok()?.iter().collect()),
+        DataType::Boolean => Cells::Truth(series.bool().ok()?.iter().collect()),
+        DataType::Decimal(_, scale) => Cells::Decimal(values(series.decimal().ok()?.physical())?, u32::try_from(*scale).ok()?),
+        DataType::Date => Cells::Day(series.date().ok()?.physical().iter().collect()),
+        DataType::Datetime(unit, _) => {
+            let second = match unit {
+                TimeUnit::Nanoseconds => 1_000_000_000,
+                TimeUnit::Microseconds => 1_000_000,
+                TimeUnit::Milliseconds => 1_000,
+            };
+            Cells::Instant(values(series.datetime().ok()?.physical())?, second)
+        }
+        DataType::Null => Cells::Nothing,
+        kind if kind.is_integer() => {
+            let wide = series.strict_cast(&DataType::Int128).ok()?;
+            Cells::Whole(wide.i128().ok()?.iter().collect())
+        }
+        _ => return None,
+    })
 }
 
-impl Cells {
-    /// None for a type that has no exact form.
-    fn of(series: &Series) -> Option<Cells> {
-        let whole = |series: &Series| {
-            let wide = series.strict_cast(&DataType::Int128).ok()?;
-            Some(Cells::Whole(wide.i128().ok()?.iter().collect()))
-        };
-        Some(match series.dtype() {
-            DataType::String => Cells::Text(series.str().ok()?.clone()),
-            DataType::Boolean => Cells::Truth(series.bool().ok()?.clone()),
-            DataType::Decimal(_, scale) => Cells::Decimal(series.decimal().ok()?.physical().iter().collect(), *scale),
-            DataType::Date => Cells::Day(series.date().ok()?.physical().iter().collect()),
-            DataType::Datetime(unit, _) => {
-                let second = match unit {
-                    TimeUnit::Nanoseconds => 1_000_000_000,
-                    TimeUnit::Microseconds => 1_000_000,
-                    TimeUnit::Milliseconds => 1_000,
-                };
-                Cells::Instant(series.datetime().ok()?.physical().iter().collect(), second)
-            }
-            DataType::Null => Cells::Nothing,
-            kind if kind.is_integer() => whole(series)?,
-            // Texts that the writer kept as a dictionary.
-            kind if kind.is_categorical() || kind.is_enum() => {
-                let texts = series.strict_cast(&DataType::String).ok()?;
-                Cells::Text(texts.str().ok()?.clone())
-            }
-            _ => return None,
-        })
-    }
+/// The values of a column that lies in one piece.
+fn values<T: PolarsNumericType>(column: &ChunkedArray<T>) -> Option<Values<'_, T::Native>> {
+    let array = match column.downcast_iter().collect::<Vec<_>>().as_slice() {
+        [] => return Some(Values::new(&[], None)),
+        [one] => *one,
+        _ => return None,
+    };
+    let present = array.validity().filter(|validity| validity.unset_bits() > 0).map(|validity| validity.iter().collect());
+    Some(Values::new(array.values().as_slice(), present))
+}
 
-    /// Writes the value of a row into `out`, or returns it where it is text already. Null is an empty cell.
-    fn write(&self, row: usize, out: &mut String) -> Result<Option<&str>, fmt::Error> {
-        match self {
-            Cells::Text(values) => return Ok(Some(values.get(row).unwrap_or_default())),
-            Cells::Truth(values) => {
-                if let Some(value) = values.get(row) {
-                    write!(out, "{value}")?;
-                }
+/// Writes the value of a row into `out`, or returns it where it is text already. Null is an empty cell.
+fn write_cell<'a>(cells: &Cells<'a>, row: usize, out: &mut String) -> Result<Option<&'a str>, fmt::Error> {
+    match cells {
+        Cells::Text(values) => return Ok(Some(values.get(row).copied().flatten().unwrap_or_default())),
+        Cells::Truth(values) => {
+            if let Some(value) = values.get(row).copied().flatten() {
+                write!(out, "{value}")?;
             }
-            Cells::Whole(values) => {
-                if let Some(value) = values.get(row).copied().flatten() {
-                    write!(out, "{value}")?;
-                }
-            }
-            Cells::Decimal(values, scale) => {
-                if let Some(value) = values.get(row).copied().flatten() {
-                    decimal(value, *scale, out)?;
-                }
-            }
-            Cells::Day(values) => {
-                if let Some(days) = values.get(row).copied().flatten() {
-                    let day = DateTime::from_timestamp(i64::from(days) * 86_400, 0).ok_or(fmt::Error)?;
-                    write!(out, "{}", day.date_naive())?;
-                }
-            }
-            Cells::Instant(values, second) => {
-                if let Some(count) = values.get(row).copied().flatten() {
-                    let nanos = count.rem_euclid(*second) * (1_000_000_000 / second);
-                    let nanos = u32::try_from(nanos).map_err(|_| fmt::Error)?;
-                    let instant = DateTime::from_timestamp(count.div_euclid(*second), nanos).ok_or(fmt::Error)?;
-                    out.push_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true));
-                }
-            }
-            Cells::Nothing => {}
         }
-        Ok(None)
+        Cells::Whole(values) => {
+            if let Some(value) = values.get(row).copied().flatten() {
+                write!(out, "{value}")?;
+            }
+        }
+        Cells::Decimal(values, scale) => {
+            if let Some(value) = values.get(row) {
+                decimal(value, *scale, out)?;
+            }
+        }
+        Cells::Day(values) => {
+            if let Some(days) = values.get(row).copied().flatten() {
+                let day = from_count(i64::from(days) * 86_400, 1).ok_or(fmt::Error)?;
+                write!(out, "{}", day.date_naive())?;
+            }
+        }
+        Cells::Instant(values, second) => {
+            if let Some(count) = values.get(row) {
+                let instant = from_count(count, *second).ok_or(fmt::Error)?;
+                out.push_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+            }
+        }
+        Cells::Nothing => {}
     }
+    Ok(None)
 }
 
 /// All digits, `scale` of them after the point.
-fn decimal(value: i128, scale: usize, out: &mut String) -> fmt::Result {
+fn decimal(value: i128, scale: u32, out: &mut String) -> fmt::Result {
     let sign = if value < 0 { "-" } else { "" };
     let digits = value.unsigned_abs();
-    match u32::try_from(scale).ok().and_then(|scale| 10u128.checked_pow(scale)) {
+    match 10u128.checked_pow(scale) {
         Some(1) => write!(out, "{sign}{digits}"),
-        Some(unit) => write!(out, "{sign}{}.{:0scale$}", digits / unit, digits % unit),
+        Some(unit) => write!(out, "{sign}{}.{:0places$}", digits / unit, digits % unit, places = scale as usize),
         None => Err(fmt::Error),
     }
 }
@@ -222,9 +231,10 @@ mod tests {
 
     fn read(path: &str) -> Result<Vec<(String, String)>, Fault> {
         let mut pages = Vec::new();
-        for_each_page(&[path.to_string()], &mut |name, bytes| {
-            let name = name.rsplit('/').next().unwrap().to_string();
-            pages.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
+        for_each_page(&[path.to_string()], &mut |input| {
+            let name = input.page.rsplit('/').next().unwrap().to_string();
+            let Content::Columns(columns) = input.content else { panic!("{name}: not typed") };
+            pages.push((name, String::from_utf8(csv_page(columns, usize::MAX, input.page)?).unwrap()));
             Ok(())
         })?;
         Ok(pages)

@@ -1,0 +1,123 @@
+//! Google (Gemini and Veo): the Cloud Billing export to BigQuery, and the console's Cost table and Reports
+//! as CSV. There is no usage or cost endpoint; what models were billed stands only in the words of SKUs.
+
+mod console;
+mod cost_table;
+mod export;
+mod pacific;
+mod reports;
+mod rest;
+mod sku;
+
+use super::{Adapter, BadPage, Measures, Page, Report};
+use crate::domain::money::{Amount, MONEY_LIMIT, Read};
+use crate::domain::usage::Line;
+
+/// Rows of `gcp_billing_export_v1_…` or its detailed twin.
+const EXPORT: Report = Report { name: "bq_export", measures: Measures::Money, rank: 0 };
+/// The console's Reports page, by Pacific days.
+const REPORTS_CSV: Report = Report { name: "reports", measures: Measures::Money, rank: 1 };
+/// The console's Cost table, one row for a month.
+const COST_TABLE: Report = Report { name: "cost_table", measures: Measures::Money, rank: 2 };
+static REPORTS: [Report; 3] = [EXPORT, REPORTS_CSV, COST_TABLE];
+
+/// See the module.
+pub struct Google;
+
+impl Adapter for Google {
+    fn name(&self) -> &'static str {
+        "google"
+    }
+
+    fn reports(&self) -> &'static [Report] {
+        &REPORTS
+    }
+
+    /// Rows arrive within hours, at times after two days, without any promise, and rows of an old hour
+    /// keep arriving (Google sheet sections 0 and 1.1).
+    fn settle_days(&self) -> u32 {
+        3
+    }
+
+    fn identify(&self, page: &Page<'_>) -> Option<&'static Report> {
+        let name = if is_json(page.bytes) {
+            export::is_export(page).then_some(EXPORT.name)?
+        } else {
+            match console::table(page.bytes)?.kind {
+                console::Kind::CostTable => COST_TABLE.name,
+                console::Kind::Reports => REPORTS_CSV.name,
+            }
+        };
+        REPORTS.iter().find(|report| report.name == name)
+    }
+
+    fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
+        if is_json(page.bytes) { export::read(page.bytes, out) } else { console::read(page, out) }
+    }
+}
+
+/// The bytes after a byte order mark and white space.
+fn text_of(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start()
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    matches!(text_of(bytes).first(), Some(b'{' | b'['))
+}
+
+/// An amount that is small enough to be money.
+///
+/// # Errors
+/// The fault, named by field, expectation and finding.
+fn money(field: &str, read: Read) -> Result<Read, String> {
+    if read.amount.abs() >= MONEY_LIMIT {
+        return Err(format!("{field}: expected less than {MONEY_LIMIT}, found {}", read.amount));
+    }
+    Ok(read)
+}
+
+/// Refuses an amount below zero: none is documented but for credits, adjustments and corrections.
+///
+/// # Errors
+/// The fault, named by field, expectation and finding.
+fn not_negative(field: &str, amount: Amount) -> Result<(), String> {
+    if amount.is_negative() { Err(format!("{field}: expected 0 or more, found {amount}")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(file: &str, text: &str) -> Option<&'static str> {
+        Google.identify(&Page { file, bytes: text.as_bytes(), group_by: &[] }).map(|report| report.name)
+    }
+
+    const ROW: &str = r#"{"usage_start_time":"2026-11-18 09:00:00 UTC","cost":1,"sku":{"id":"a"}}"#;
+
+    #[test]
+    fn tells_its_reports_apart_by_their_shape() {
+        assert_eq!(named("page", ROW), Some("bq_export"));
+        assert_eq!(named("page", &format!("{ROW}\n{ROW}\n")), Some("bq_export"));
+        assert_eq!(named("page", &format!(" [{ROW},\n{ROW}]")), Some("bq_export"));
+        assert_eq!(named("page", &format!("[{ROW},{{\"cost\":")), Some("bq_export"), "cut short");
+        let schema = r#"{"schema":{"fields":[{"name":"usage_start_time"},{"name":"cost"}]},"totalRows":"0"}"#;
+        assert_eq!(named("page", schema), Some("bq_export"));
+        assert_eq!(named("page", "\u{feff}Invoice number,5\n\nBilling account name,Unrounded Cost ($)\n"), Some("cost_table"));
+        assert_eq!(named("page", "\u{feff}SKU ID,UNROUNDED SUBTOTAL (€)\n"), Some("reports"));
+    }
+
+    #[test]
+    fn only_the_name_tells_an_empty_list() {
+        assert_eq!(named("gcp_billing_export_v1_01AB23.json", "[]"), Some("bq_export"));
+        assert_eq!(named("rows.json", "[]"), None);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_nobody() {
+        for text in
+            ["", "{}", "[1]", "{", r#"{"object":"page","data":[]}"#, r#"[{"cost":1}]"#, "a,b\n", "start_time,amount_value\n"]
+        {
+            assert_eq!(named("gcp.json", text), None, "{text}");
+        }
+    }
+}
