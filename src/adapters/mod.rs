@@ -2,12 +2,14 @@
 //! adapter knows another.
 
 mod anthropic;
+mod bfl;
 pub mod columns;
 mod elevenlabs;
 mod fal;
 mod fields;
 mod google;
 mod groq;
+mod heygen;
 mod mistral;
 mod openai;
 mod openrouter;
@@ -85,10 +87,12 @@ pub trait Adapter: Sync {
 #[rustfmt::skip] // One a line, so that a new provider is one new line.
 pub const ADAPTERS: &[&dyn Adapter] = &[
     &anthropic::Anthropic,
+    &bfl::Bfl,
     &elevenlabs::ElevenLabs,
     &fal::Fal,
     &google::Google,
     &groq::Groq,
+    &heygen::HeyGen,
     &mistral::Mistral,
     &openai::OpenAi,
     &openrouter::OpenRouter,
