@@ -71,7 +71,10 @@ impl Gathered {
             let slice = (row.mark.source, row.mark.report, row.day);
             let report = &self.facts.reports[usize::from(row.mark.report)];
             let is_booked = booked.get(&(row.mark.source, row.day, report.measures)) == Some(&report.rank);
-            for line in &lines[row.first as usize..end] {
+            let own = &lines[row.first as usize..end];
+            // A row of a money report of which nothing has a cost is priced by nobody.
+            let unpriced = report.is_money() && own.iter().all(|line| line.cost == NO_AMOUNT);
+            for line in own {
                 let kind = self.facts.charge_kind(line);
                 if let Some(cost) = amount(line.cost) {
                     let sum = sums.entry((slice, kind.currency)).or_insert((Amount::ZERO, kind.basis));
@@ -83,7 +86,9 @@ impl Gathered {
                         *sum = sum.checked_add(cost).unwrap_or(*sum);
                     }
                 }
-                if is_booked {
+                if is_booked && unpriced {
+                    kept.push(Line { cost: 0, unpriced: true, ..*line });
+                } else if is_booked {
                     kept.push(*line);
                 }
             }
@@ -275,6 +280,7 @@ impl Gathered {
                 cost: part,
                 list_cost: NO_AMOUNT,
                 requests: 0,
+                unpriced: false,
                 page: self.facts.pages.len() as u32 - 1,
                 row: 0,
             });

@@ -126,7 +126,7 @@ impl<'a> Judge<'a> {
 
     fn reason(&self, m: &Match, verdict: &Verdict) -> Option<Reason> {
         let difference = verdict.difference;
-        let line_unpriced = m.lines.iter().any(|line| self.facts.is_unpriced(&self.facts.lines[*line as usize]));
+        let line_unpriced = m.lines.iter().any(|line| self.facts.lines[*line as usize].unpriced);
         let unpriced = line_unpriced || m.pieces.iter().any(|piece| piece.unpriced);
         let provider_lacks = difference.is_negative() && !line_unpriced;
         if difference.is_zero() && !unpriced {

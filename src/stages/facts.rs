@@ -112,6 +112,9 @@ pub struct Line {
     pub cost: i128,
     pub list_cost: i128,
     pub requests: u32,
+    /// Usage that ought to have a cost and has none, because neither the provider nor a book prices it:
+    /// an unknown that stands in the books with 0 and is a finding.
+    pub unpriced: bool,
     /// Index into [`Facts::pages`].
     pub page: u32,
     pub row: u32,
@@ -215,11 +218,6 @@ impl Facts {
     pub fn parts_of(&self, entry: &Entry) -> &[Part] {
         let start = entry.part_start as usize;
         &self.parts[start..start + usize::from(entry.part_count)]
-    }
-
-    /// A line whose cost is computed, but for which no book has a price: an unknown, not a zero.
-    pub fn is_unpriced(&self, line: &Line) -> bool {
-        self.charge_kind(line).basis == CostBasis::Computed && line.list_cost == NO_AMOUNT
     }
 
     /// An order of entries that does not depend on the order in which they were read.

@@ -238,8 +238,7 @@ impl<'r> LineReader<'r> {
             let price = self.price(&kind, date);
             kind.currency = price.map_or(kind.currency, |price| price.currency);
             let at = |of: fn(&UnitPrice, Amount) -> Option<Amount>| price.zip(charge.quantity).and_then(|(p, q)| of(&p, q));
-            // Without a price the line stays in the books with nothing to its name, and is a finding.
-            cost = Some(at(UnitPrice::cost).unwrap_or_default());
+            cost = at(UnitPrice::cost);
             list_cost = at(UnitPrice::list_cost);
         }
         let (start, end) = (charge.start.timestamp(), charge.end.timestamp());
@@ -259,6 +258,7 @@ impl<'r> LineReader<'r> {
             cost: stored(cost),
             list_cost: stored(list_cost),
             requests: charge.requests.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+            unpriced: false,
             page: self.mark.page,
             row: charge.row,
         };
@@ -287,10 +287,10 @@ impl<'r> LineReader<'r> {
         let provider = self.got.facts.symbols.text(source.provider);
         let account = self.got.facts.symbols.text(source.account).to_string();
         let report = self.got.facts.reports[usize::from(self.mark.report)].name;
-        if estimated {
+        if let Some(cost) = charge.cost.filter(|_| estimated) {
             let key = (format!("{provider}/{report} estimated"), account.clone(), day, charge.currency);
             let sum = self.got.controls.entry(key).or_default();
-            *sum = sum.checked_add(charge.cost.unwrap_or_default()).unwrap_or(*sum);
+            *sum = sum.checked_add(cost).unwrap_or(*sum);
         }
         if charge.residue != 0 {
             let sum = self.got.residue.entry((format!("{provider}/{report} residue"), account, charge.currency)).or_default();

@@ -216,7 +216,7 @@ pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
             let charge = facts.charge_kind(&facts.lines[line as usize]);
             let own = facts.entry_kind(&facts.entries[entry as usize]);
             let same_books = (charge.account, charge.currency) == (own.account, own.currency);
-            if line_day[at] == entry_day[at] && same_books && !facts.is_unpriced(&facts.lines[line as usize]) {
+            if line_day[at] == entry_day[at] && same_books && !facts.lines[line as usize].unpriced {
                 clean.push((line, entry));
                 continue;
             }
