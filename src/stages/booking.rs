@@ -60,6 +60,8 @@ impl Gathered {
         let booked = self.booked_reports();
         let mut sums = Sums::new();
         let mut tolerances: HashMap<Slice, i128> = HashMap::new();
+        // Slices with a line of more than their day: a month dated to its first day, a day of another zone.
+        let mut longer: BTreeSet<Slice> = BTreeSet::new();
         let lines = std::mem::take(&mut self.facts.lines);
         let mut kept = Vec::with_capacity(lines.len());
         let mut models: BTreeMap<(Slice, Currency, Sym), Amount> = BTreeMap::new();
@@ -76,6 +78,10 @@ impl Gathered {
             let unpriced = report.is_money() && own.iter().all(|line| line.cost == NO_AMOUNT);
             for line in own {
                 let kind = self.facts.charge_kind(line);
+                let midnight = i64::from(line.day) * 86_400;
+                if line.start < midnight || line.end > midnight + 86_400 {
+                    longer.insert(slice);
+                }
                 if let Some(cost) = amount(line.cost) {
                     let sum = sums.entry((slice, kind.currency)).or_insert((Amount::ZERO, kind.basis));
                     sum.0 = sum.0.checked_add(cost).unwrap_or(sum.0);
@@ -94,7 +100,7 @@ impl Gathered {
             }
         }
         self.facts.lines = kept;
-        self.book_gaps(&booked, &sums, &models, &tolerances);
+        self.book_gaps(&booked, &sums, &models, &tolerances, &longer);
         let side = self.sides(reference, &booked, counts, &sums);
         (self.facts, side)
     }
@@ -190,13 +196,15 @@ impl Gathered {
     }
 
     /// Where the booked report misses money that a coarser one of the same account shows, the gap is a
-    /// line of its own (contract 4.8): by model where the models explain it, else as a whole.
+    /// line of its own (contract 4.8): by model where the models explain it, else as a whole. Lines of more
+    /// than a day cannot be compared by day, and show no gap.
     fn book_gaps(
         &mut self,
         booked: &Booked,
         sums: &Sums,
         models: &BTreeMap<(Slice, Currency, Sym), Amount>,
         tolerances: &HashMap<Slice, i128>,
+        longer: &BTreeSet<Slice>,
     ) {
         let mut gaps = Vec::new();
         for ((slice, currency), (coarse, basis)) in sums {
@@ -209,6 +217,9 @@ impl Gathered {
             let fine = |with: &ReportInfo| with.is_money() && with.rank == *rank;
             let finest: Vec<u16> =
                 (0..self.facts.reports.len() as u16).filter(|report| fine(&self.facts.reports[usize::from(*report)])).collect();
+            if finest.iter().chain([&report]).any(|report| longer.contains(&(source, *report, day))) {
+                continue;
+            }
             let of = |report: &u16| sums.get(&((source, *report, day), *currency)).map_or(0, |sum| sum.0.atto());
             let booked_sum: i128 = finest.iter().map(of).sum();
             let tolerance: i128 =
