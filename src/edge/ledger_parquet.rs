@@ -4,10 +4,11 @@
 use super::ledger::{missing_columns, unreadable};
 use super::ledger_cells::{COLUMNS, Cell, Cells, Holds, missing};
 use super::ledger_row::Rows;
+use super::pages::typed_cells;
+use crate::adapters::columns;
 use crate::domain::fault::{ExitCode, Fault};
 use polars::prelude::{
-    ArrowDataType, BooleanChunked, DataFrame, DataType, Int32Chunked, Int64Chunked, Int128Chunked, ParallelStrategy,
-    ParquetReader, PolarsError, PolarsResult, SerReader, Series, StringChunked, TimeUnit, UInt32Chunked, UInt64Chunked,
+    ArrowDataType, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsError, PolarsResult, SerReader, Series,
 };
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,78 +137,41 @@ fn series(batch: &DataFrame, columns: &[usize]) -> PolarsResult<Vec<(usize, Seri
         let stored = batch.column(name)?.as_materialized_series();
         // Ids that are numbers to the writer are names to us.
         let text = holds == Holds::Text && *stored.dtype() != DataType::Null;
-        Ok((*column, if text { stored.cast(&DataType::String)? } else { stored.clone() }))
+        Ok((*column, if text { stored.cast(&DataType::String)? } else { stored.clone() }.rechunk()))
     };
     columns.iter().map(of).collect()
 }
 
 fn hand_on(batch: &[(usize, Series)], rows: &mut Rows<'_>) -> PolarsResult<()> {
-    let typed: Vec<(usize, Typed<'_>)> =
-        batch.iter().map(|(column, series)| Ok((*column, Typed::of(series)?))).collect::<PolarsResult<_>>()?;
+    let mut typed: Vec<(usize, columns::Cells<'_>)> = Vec::with_capacity(batch.len());
+    for (column, series) in batch {
+        let unknown = || PolarsError::SchemaMismatch(format!("unexpected type {}", series.dtype()).into());
+        typed.push((*column, typed_cells(series).ok_or_else(unknown)?));
+    }
     let mut cells = Cells::new();
     for row in 0..batch.first().map_or(0, |(_, series)| series.len()) {
         for (column, typed) in &typed {
-            cells.set(*column, typed.cell(row));
+            cells.set(*column, cell(typed, row));
         }
         rows.take(&cells);
     }
     Ok(())
 }
 
-/// A column as it is stored.
-enum Typed<'s> {
-    Null,
-    Text(&'s StringChunked),
-    Int32(&'s Int32Chunked),
-    Int64(&'s Int64Chunked),
-    UInt32(&'s UInt32Chunked),
-    UInt64(&'s UInt64Chunked),
-    /// Digits and how many of them are decimals.
-    Decimal(&'s Int128Chunked, u32),
-    /// Counts since 1970 and how many of them make a second.
-    Time(&'s Int64Chunked, i64),
-    Days(&'s Int32Chunked),
-    Flag(&'s BooleanChunked),
-}
-
-impl<'s> Typed<'s> {
-    fn of(series: &'s Series) -> PolarsResult<Self> {
-        Ok(match series.dtype() {
-            DataType::Null => Typed::Null,
-            DataType::String => Typed::Text(series.str()?),
-            DataType::Int32 => Typed::Int32(series.i32()?),
-            DataType::Int64 => Typed::Int64(series.i64()?),
-            DataType::UInt32 => Typed::UInt32(series.u32()?),
-            DataType::UInt64 => Typed::UInt64(series.u64()?),
-            DataType::Decimal(_, scale) => Typed::Decimal(series.decimal()?.physical(), *scale as u32),
-            DataType::Datetime(unit, _) => {
-                let per_second = match unit {
-                    TimeUnit::Nanoseconds => 1_000_000_000,
-                    TimeUnit::Microseconds => 1_000_000,
-                    TimeUnit::Milliseconds => 1_000,
-                };
-                Typed::Time(series.datetime()?.physical(), per_second)
-            }
-            DataType::Date => Typed::Days(series.date()?.physical()),
-            DataType::Boolean => Typed::Flag(series.bool()?),
-            other => return Err(PolarsError::SchemaMismatch(format!("unexpected type {other}").into())),
-        })
-    }
-
-    fn cell(&self, row: usize) -> Cell<'s> {
-        let integer = |digits: i128| Cell::Decimal { digits, scale: 0 };
-        let cell = match self {
-            Typed::Null => None,
-            Typed::Text(column) => column.get(row).map(Cell::Text),
-            Typed::Int32(column) => column.get(row).map(|number| integer(number.into())),
-            Typed::Int64(column) => column.get(row).map(|number| integer(number.into())),
-            Typed::UInt32(column) => column.get(row).map(|number| integer(number.into())),
-            Typed::UInt64(column) => column.get(row).map(|number| integer(number.into())),
-            Typed::Decimal(column, scale) => column.get(row).map(|digits| Cell::Decimal { digits, scale: *scale }),
-            Typed::Time(column, per_second) => column.get(row).map(|count| Cell::Time { count, per_second: *per_second }),
-            Typed::Days(column) => column.get(row).map(|day| Cell::Time { count: i64::from(day) * 86_400, per_second: 1 }),
-            Typed::Flag(column) => column.get(row).map(Cell::Flag),
-        };
-        cell.unwrap_or(Cell::Null)
-    }
+/// The cell of a row.
+fn cell<'s>(column: &columns::Cells<'s>, row: usize) -> Cell<'s> {
+    use columns::Cells as Typed;
+    let cell = match column {
+        Typed::Nothing => None,
+        Typed::Text(texts) => texts.get(row).copied().flatten().map(Cell::Text),
+        Typed::Whole(numbers) => numbers.get(row).copied().flatten().map(|digits| Cell::Decimal { digits, scale: 0 }),
+        Typed::Decimal(numbers, scale) => numbers.get(row).map(|digits| Cell::Decimal { digits, scale: *scale }),
+        Typed::Instant(counts, per_second) => counts.get(row).map(|count| Cell::Time { count, per_second: *per_second }),
+        Typed::Day(days) => {
+            let midnight = |day: i32| Cell::Time { count: i64::from(day) * 86_400, per_second: 1 };
+            days.get(row).copied().flatten().map(midnight)
+        }
+        Typed::Truth(flags) => flags.get(row).copied().flatten().map(Cell::Flag),
+    };
+    cell.unwrap_or(Cell::Null)
 }

@@ -7,10 +7,12 @@ use crate::domain::money::{Amount, Currency, MONEY_LIMIT, NumberError, QUANTITY_
 use crate::domain::period::Days;
 use crate::domain::usage::Quarantined;
 use chrono::{DateTime, Utc};
+use hashbrown::DefaultHashBuilder;
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::LazyLock;
 
 const ONE: i128 = Amount::ONE.atto();
 
@@ -46,6 +48,9 @@ const CARRIED_IN_DIGEST: [Column; 12] = [
     Column::CreditsCharged,
     Column::CreditUnit,
 ];
+
+/// Makes digests of rows: equal within a run, which is all that finding replays needs.
+static DIGESTS: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
 
 /// Hands rows on, in the order in which a source gives them: those of the window, and those whose day
 /// cannot be read.
@@ -185,13 +190,12 @@ fn entry<'a>(
 /// Reads cells one by one and keeps a digest of what they mean, so that `1.50` and `1.5` are the same row.
 struct Reader<'c, 'a> {
     cells: &'c Cells<'a>,
-    /// With fixed keys: equal within a run, which is all that finding replays needs.
-    digest: DefaultHasher,
+    digest: <DefaultHashBuilder as BuildHasher>::Hasher,
 }
 
 impl<'c, 'a> Reader<'c, 'a> {
     fn new(cells: &'c Cells<'a>) -> Self {
-        Reader { cells, digest: DefaultHasher::new() }
+        Reader { cells, digest: DIGESTS.build_hasher() }
     }
 
     fn mark(&mut self, column: Column, value: impl Hash) {

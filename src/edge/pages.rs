@@ -4,6 +4,7 @@
 mod parquet;
 
 pub use parquet::csv_page;
+pub(super) use parquet::typed_cells;
 
 use crate::adapters::Columns;
 use crate::domain::fault::{ExitCode, Fault};

@@ -23,11 +23,6 @@ pub fn days(name: &str, values: Vec<i32>) -> Column {
     Int32Chunked::from_vec(name.into(), values).into_series().into_column()
 }
 
-/// A column of keys.
-pub fn keys(name: &str, values: Vec<u64>) -> Column {
-    UInt64Chunked::from_vec(name.into(), values).into_series().into_column()
-}
-
 /// A frame of columns that are all equally long.
 pub fn frame(columns: Vec<Column>) -> Result<DataFrame, Fault> {
     DataFrame::new_infer_height(columns).map_err(broken)

@@ -1,17 +1,14 @@
-//! The match, finest grain first (contract 4.3): by provider request id through one outer join, the rest
+//! The match, finest grain first (contract 4.3): by provider request id in one full outer join, the rest
 //! by bucket (see `buckets`). What agrees to the last digit leaves here as sums; only the rest becomes
 //! [`Match`]es that are looked at one by one.
 
-use super::facts::{Entry, Facts, Line, NO_AMOUNT, NO_DAY, amount};
-use super::frame::{amounts, broken, days, frame, keys, numbers, read_amounts, read_days, read_numbers};
+use super::facts::{Entry, Facts, Line, NO_AMOUNT, amount};
 use super::results::Reason;
 use super::symbols::{NONE, Sym};
-use crate::domain::fault::Fault;
 use crate::domain::ledger::Status;
 use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::usage::ChargeCategory;
 use hashbrown::HashMap;
-use polars::prelude::*;
 use std::collections::BTreeMap;
 
 /// How fine a match is.
@@ -173,62 +170,91 @@ pub struct Requests {
     pub lone_entries: Vec<u32>,
 }
 
-fn key_of(provider: Sym, request: Sym) -> u64 {
-    (u64::from(provider) << 32) | u64::from(request)
-}
+/// A provider and its request.
+type Request = (Sym, Sym);
 
-fn line_key(facts: &Facts, line: &Line) -> Option<u64> {
+fn request_of_line(facts: &Facts, line: &Line) -> Option<Request> {
     let kind = facts.charge_kind(line);
-    (line.request != NONE && kind.category == ChargeCategory::Usage).then(|| key_of(kind.provider, line.request))
+    (line.request != NONE && kind.category == ChargeCategory::Usage).then_some((kind.provider, line.request))
 }
 
-fn entry_key(facts: &Facts, entry: &Entry) -> Option<u64> {
-    (entry.request != NONE).then(|| key_of(facts.entry_kind(entry).provider, entry.request))
+fn request_of_entry(facts: &Facts, entry: &Entry) -> Option<Request> {
+    (entry.request != NONE).then(|| (facts.entry_kind(entry).provider, entry.request))
 }
 
-/// The narrow place: both sides in, pairs out. Duplicate ids on either side are summed by the join's
-/// own grouping and then looked at one by one.
-///
-/// # Errors
-/// Only the frame engine's own (70).
-pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
-    let joined = join(provider_frame(facts)?, ledger_frame(facts)?)?;
-    let (lines, entries) = (read_numbers(&joined, "line", u32::MAX)?, read_numbers(&joined, "entry", u32::MAX)?);
-    let (line_count, entry_count) = (read_numbers(&joined, "lines", 0)?, read_numbers(&joined, "entries", 0)?);
-    let (billed, expected) = (read_amounts(&joined, "billed")?, read_amounts(&joined, "expected")?);
-    let (line_day, entry_day) = (read_days(&joined, "line_day", NO_DAY)?, read_days(&joined, "entry_day", NO_DAY)?);
-    let odd = read_numbers(&joined, "odd", 0)?;
-    let mut clean = Vec::with_capacity(lines.len());
-    let mut look: HashMap<u64, usize> = HashMap::new();
-    let mut requests = Requests::default();
-    for at in 0..lines.len() {
-        let (line, entry) = (lines[at], entries[at]);
-        if line == u32::MAX || entry == u32::MAX {
-            if line_count[at] <= 1 && entry_count[at] <= 1 {
-                if line == u32::MAX {
-                    requests.lone_entries.push(entry);
-                } else {
-                    requests.lone_lines.push(line);
-                }
-                continue;
-            }
-        } else if line_count[at] == 1 && entry_count[at] == 1 && odd[at] == 0 && billed[at] == expected[at] {
-            let charge = facts.charge_kind(&facts.lines[line as usize]);
-            let own = facts.entry_kind(&facts.entries[entry as usize]);
-            let same_books = (charge.account, charge.currency) == (own.account, own.currency);
-            if line_day[at] == entry_day[at] && same_books && !facts.lines[line as usize].unpriced {
-                clean.push((line, entry));
-                continue;
+/// What stands on one request: the first of each side, and how many there are.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    provider: Sym,
+    line: u32,
+    lines: u32,
+    entry: u32,
+    entries: u32,
+}
+
+/// A place for every request of either side. Requests are numbered from 1 without gaps (see `symbols`), so
+/// the number is the place; only where two providers gave out the same id is there a second one.
+struct Places {
+    first: Vec<Place>,
+    others: HashMap<Request, Place>,
+}
+
+impl Places {
+    fn of(facts: &Facts) -> Places {
+        let mut places = Places { first: vec![Place::default(); facts.requests.len()], others: HashMap::new() };
+        for (index, line) in facts.lines.iter().enumerate() {
+            // Lines that only measure follow their request's money, see `gather`.
+            if let Some(request) = request_of_line(facts, line).filter(|_| line.cost != NO_AMOUNT) {
+                let place = places.at(request);
+                place.line = if place.lines == 0 { index as u32 } else { place.line };
+                place.lines += 1;
             }
         }
-        let key = if line == u32::MAX {
-            entry_key(facts, &facts.entries[entry as usize])
+        for (index, entry) in facts.entries.iter().enumerate() {
+            if let Some(request) = request_of_entry(facts, entry) {
+                let place = places.at(request);
+                place.entry = if place.entries == 0 { index as u32 } else { place.entry };
+                place.entries += 1;
+            }
+        }
+        places
+    }
+
+    fn at(&mut self, request: Request) -> &mut Place {
+        let (provider, number) = request;
+        let first = &mut self.first[number as usize];
+        if first.provider == NONE {
+            first.provider = provider;
+        }
+        if first.provider == provider {
+            first
         } else {
-            line_key(facts, &facts.lines[line as usize])
-        };
-        if let Some(key) = key {
-            let place = look.len();
-            look.entry(key).or_insert(place);
+            self.others.entry(request).or_insert(Place { provider, ..Place::default() })
+        }
+    }
+}
+
+/// The narrow place: both sides in, pairs out, in full: what stands on one side only is handed on too.
+/// Several lines or entries of one id are looked at one by one.
+pub fn match_requests(facts: &Facts) -> Requests {
+    let places = Places::of(facts);
+    let mut agreed = Sums::default();
+    let mut requests = Requests::default();
+    let mut look: HashMap<Request, usize> = HashMap::new();
+    let numbered = places.first.iter().enumerate().map(|(number, place)| ((place.provider, number as Sym), place));
+    for (request, place) in numbered.chain(places.others.iter().map(|(request, place)| (*request, place))) {
+        match (place.lines, place.entries) {
+            (0, 0) => {}
+            (1, 0) => requests.lone_lines.push(place.line),
+            (0, 1) => requests.lone_entries.push(place.entry),
+            (1, 1) if agree(facts, place) => {
+                let (line, entry) = (&facts.lines[place.line as usize], &facts.entries[place.entry as usize]);
+                agreed.add(line, entry);
+            }
+            _ => {
+                let at = look.len();
+                look.insert(request, at);
+            }
         }
     }
     requests.linked = gather(facts, &look);
@@ -243,77 +269,32 @@ pub fn match_requests(facts: &Facts) -> Result<Requests, Fault> {
     requests.linked = kept;
     requests.lone_lines.sort_unstable();
     requests.lone_entries.sort_unstable();
-    requests.agreed = sum_agreed(facts, &clean)?;
-    Ok(requests)
+    requests.agreed = agreed.finish();
+    requests
 }
 
-fn provider_frame(facts: &Facts) -> Result<DataFrame, Fault> {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (index, line) in facts.lines.iter().enumerate() {
-        // Lines that only measure follow their request's money, see `gather`.
-        if let Some(key) = line_key(facts, line).filter(|_| line.cost != NO_AMOUNT) {
-            columns.0.push(key);
-            columns.1.push(index as u32);
-            columns.2.push(line.day);
-            columns.3.push(line.cost);
-        }
-    }
-    frame(vec![keys("key", columns.0), numbers("line", columns.1), days("line_day", columns.2), amounts("billed", columns.3)])
-}
-
-fn ledger_frame(facts: &Facts) -> Result<DataFrame, Fault> {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (index, entry) in facts.entries.iter().enumerate() {
-        if let Some(key) = entry_key(facts, entry) {
-            let odd = facts.entry_kind(entry).status != Status::Ok || entry.unpriced || entry.duplicate;
-            columns.0.push(key);
-            columns.1.push(index as u32);
-            columns.2.push(entry.day);
-            columns.3.push(entry.cost.atto());
-            columns.4.push(u32::from(odd));
-        }
-    }
-    frame(vec![
-        keys("key", columns.0),
-        numbers("entry", columns.1),
-        days("entry_day", columns.2),
-        amounts("expected", columns.3),
-        numbers("odd", columns.4),
-    ])
-}
-
-/// Sums each side by key, then joins the sides in full: one row per request of either side.
-fn join(provider: DataFrame, ledger: DataFrame) -> Result<DataFrame, Fault> {
-    let provider = provider.lazy().group_by([col("key")]).agg([
-        col("line").min(),
-        len().alias("lines"),
-        col("line_day").min(),
-        col("billed").sum(),
-    ]);
-    let ledger = ledger.lazy().group_by([col("key")]).agg([
-        col("entry").min(),
-        len().alias("entries"),
-        col("entry_day").min(),
-        col("expected").sum(),
-        col("odd").max(),
-    ]);
-    let args = JoinArgs::new(JoinType::Full).with_coalesce(JoinCoalesce::CoalesceColumns);
-    provider.join(ledger, [col("key")], [col("key")], args).collect().map_err(broken)
+/// The one line and the one entry say the same, to the last digit.
+fn agree(facts: &Facts, place: &Place) -> bool {
+    let (line, entry) = (&facts.lines[place.line as usize], &facts.entries[place.entry as usize]);
+    let (billing, own) = (facts.charge_kind(line), facts.entry_kind(entry));
+    let plain = own.status == Status::Ok && !entry.unpriced && !entry.duplicate && !line.unpriced;
+    let same_books = (billing.account, billing.currency, line.day) == (own.account, own.currency, entry.day);
+    plain && same_books && amount(line.cost) == Some(entry.cost)
 }
 
 /// All lines and entries of the wanted requests, in the order of their rows.
-fn gather(facts: &Facts, wanted: &HashMap<u64, usize>) -> Vec<(Vec<u32>, Vec<u32>)> {
+fn gather(facts: &Facts, wanted: &HashMap<Request, usize>) -> Vec<(Vec<u32>, Vec<u32>)> {
     let mut groups = vec![(Vec::new(), Vec::new()); wanted.len()];
     if wanted.is_empty() {
         return groups;
     }
     for (index, line) in facts.lines.iter().enumerate() {
-        if let Some(place) = line_key(facts, line).and_then(|key| wanted.get(&key)) {
+        if let Some(place) = request_of_line(facts, line).and_then(|request| wanted.get(&request)) {
             groups[*place].0.push(index as u32);
         }
     }
     for (index, entry) in facts.entries.iter().enumerate() {
-        if let Some(place) = entry_key(facts, entry).and_then(|key| wanted.get(&key)) {
+        if let Some(place) = request_of_entry(facts, entry).and_then(|request| wanted.get(&request)) {
             groups[*place].1.push(index as u32);
         }
     }
@@ -321,41 +302,35 @@ fn gather(facts: &Facts, wanted: &HashMap<u64, usize>) -> Vec<(Vec<u32>, Vec<u32
     groups
 }
 
-fn sum_agreed(facts: &Facts, clean: &[(u32, u32)]) -> Result<Vec<Agreed>, Fault> {
-    let lines = || clean.iter().map(|(line, _)| &facts.lines[*line as usize]);
-    let or_zero = |value: i128| if value == NO_AMOUNT { 0 } else { value };
-    let rows = frame(vec![
-        numbers("charge_kind", lines().map(|line| line.kind).collect()),
-        numbers("entry_kind", clean.iter().map(|(_, entry)| facts.entries[*entry as usize].kind).collect()),
-        days("day", lines().map(|line| line.day).collect()),
-        days("local_day", lines().map(|line| line.local_day).collect()),
-        // Which of the optional figures a line has: sums mix no present with absent ones.
-        numbers(
-            "has",
-            lines().map(|line| u32::from(line.quantity != NO_AMOUNT) + 2 * u32::from(line.list_cost != NO_AMOUNT)).collect(),
-        ),
-        numbers("requests", lines().map(|line| line.requests.max(1)).collect()),
-        amounts("quantity", lines().map(|line| or_zero(line.quantity)).collect()),
-        amounts("list_cost", lines().map(|line| or_zero(line.list_cost)).collect()),
-        amounts("cost", lines().map(|line| or_zero(line.cost)).collect()),
-    ])?;
-    let by = [col("charge_kind"), col("entry_kind"), col("day"), col("local_day"), col("has")];
-    let sums = [col("requests").sum(), col("quantity").sum(), col("list_cost").sum(), col("cost").sum()];
-    let summed = rows.lazy().group_by(by).agg(sums).collect().map_err(broken)?;
-    let (charge_kind, entry_kind) = (read_numbers(&summed, "charge_kind", 0)?, read_numbers(&summed, "entry_kind", 0)?);
-    let (day, local_day) = (read_days(&summed, "day", 0)?, read_days(&summed, "local_day", NO_DAY)?);
-    let (has, requests) = (read_numbers(&summed, "has", 0)?, read_numbers(&summed, "requests", 0)?);
-    let (quantity, list_cost) = (read_amounts(&summed, "quantity")?, read_amounts(&summed, "list_cost")?);
-    let cost = read_amounts(&summed, "cost")?;
-    let row = |at: usize| Agreed {
-        charge_kind: charge_kind[at],
-        entry_kind: entry_kind[at],
-        day: day[at],
-        local_day: local_day[at],
-        requests: requests[at],
-        quantity: if has[at] & 1 == 1 { quantity[at] } else { NO_AMOUNT },
-        list_cost: if has[at] & 2 == 2 { list_cost[at] } else { NO_AMOUNT },
-        cost: Amount::from_atto(cost[at]),
-    };
-    Ok((0..cost.len()).map(row).collect())
+/// Sums of what agrees, by kinds and days, and by which of the optional figures a line has: sums mix no
+/// present with absent ones.
+#[derive(Default)]
+struct Sums(HashMap<(u32, u32, i32, i32, bool, bool), Agreed>);
+
+impl Sums {
+    fn add(&mut self, line: &Line, entry: &Entry) {
+        let (has_quantity, has_list) = (line.quantity != NO_AMOUNT, line.list_cost != NO_AMOUNT);
+        let sum = self.0.entry((line.kind, entry.kind, line.day, line.local_day, has_quantity, has_list)).or_insert(Agreed {
+            charge_kind: line.kind,
+            entry_kind: entry.kind,
+            day: line.day,
+            local_day: line.local_day,
+            requests: 0,
+            quantity: if has_quantity { 0 } else { NO_AMOUNT },
+            list_cost: if has_list { 0 } else { NO_AMOUNT },
+            cost: Amount::ZERO,
+        });
+        sum.requests = sum.requests.saturating_add(line.requests.max(1));
+        if has_quantity {
+            sum.quantity = sum.quantity.saturating_add(line.quantity);
+        }
+        if has_list {
+            sum.list_cost = sum.list_cost.saturating_add(line.list_cost);
+        }
+        sum.cost = sum.cost.checked_add(amount(line.cost).unwrap_or_default()).unwrap_or(sum.cost);
+    }
+
+    fn finish(self) -> Vec<Agreed> {
+        self.0.into_values().collect()
+    }
 }

@@ -38,7 +38,7 @@ impl Covered {
 /// # Errors
 /// Only the frame engine's own (70).
 pub fn match_all(facts: &Facts, reference: &Reference, covered: &Covered) -> Result<Matched, Fault> {
-    let requests = match_requests(facts)?;
+    let requests = match_requests(facts);
     let mut matches = Vec::new();
     let mut pairs = 0;
     for (lines, entries) in &requests.linked {

@@ -326,7 +326,7 @@ proptest! {
         let (facts, provider, _) = world.read(&reference);
         let line = |index: &u32| origin(&facts, *index);
         let row = |index: &u32| facts.entries[*index as usize].row;
-        let found = match_requests(&facts).unwrap();
+        let found = match_requests(&facts);
         let requests = matching::requests(&books);
         let (mut met_lines, mut met_rows) = (BTreeSet::new(), BTreeSet::new());
         for (lines, entries) in &requests {

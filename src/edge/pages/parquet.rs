@@ -92,7 +92,7 @@ fn texts_of_dictionaries(rows: &mut DataFrame, shown: &str) -> Result<(), Fault>
 fn columns<'f>(frame: &'f DataFrame, shown: &str) -> Result<Columns<'f>, Fault> {
     let header = frame.columns().iter().map(|column| column.name().as_str()).collect();
     let typed = |column: &'f Column| {
-        let cells = cells(column.as_materialized_series());
+        let cells = typed_cells(column.as_materialized_series());
         cells.ok_or_else(|| refused(shown, column.name(), column.dtype()))
     };
     let cells = frame.columns().iter().map(typed).collect::<Result<_, _>>()?;
@@ -134,8 +134,8 @@ fn refused(shown: &str, column: &str, kind: &DataType) -> Fault {
     Fault::new(ExitCode::Data, place, format!("expected text, numbers or dates, found {kind}"), hint)
 }
 
-/// The cells of a column; `None` for a type that has no exact form.
-fn cells(series: &Series) -> Option<Cells<'_>> {
+/// The cells of a column that lies in one piece; `None` for a type that has no exact form.
+pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
     Some(match series.dtype() {
         DataType::String => Cells::Text(series.str().ok()?.iter().collect()),
         DataType::Boolean => Cells::Truth(series.bool().ok()?.iter().collect()),
