@@ -2,7 +2,8 @@
 
 use super::classify::{Judge, Verdict};
 use super::drift::team_of;
-use super::facts::{ChargeKind, Facts, Line, NO_AMOUNT, NO_DAY, amount};
+use super::facts::{ChargeKind, Facts, Kinds, Line, NO_AMOUNT, NO_DAY, amount};
+use super::figures::Figures;
 use super::matching::{Agreed, Grain, Match, Piece};
 use super::reference::Reference;
 use super::results::{Attribution, Basis, UNATTRIBUTED};
@@ -14,7 +15,7 @@ use crate::domain::money::{Amount, SCALE};
 use crate::domain::period::{day_of, month_start};
 use crate::domain::price::Asked;
 use crate::domain::teams::{Owned, SharedMethod};
-use crate::domain::usage::meter;
+use crate::domain::usage::{Precision, meter};
 use chrono::NaiveDate;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ struct Bearer {
 /// What makes two shares one row of `attribution.csv`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Row {
+    /// Number in [`Shares::kinds`].
     kind: u32,
     day: i32,
     local_day: i32,
@@ -40,19 +42,8 @@ struct Row {
     bearer: Bearer,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Figures {
-    requests: u64,
-    /// `None` as soon as one share has none.
-    quantity: Option<Amount>,
-    list_cost: Option<Amount>,
-    contracted_cost: Option<Amount>,
-    billed: Amount,
-}
-
 /// What a line brings to be shared.
 struct Whole {
-    kind: u32,
     day: i32,
     local_day: i32,
     meter: Sym,
@@ -63,6 +54,8 @@ struct Whole {
 struct Shares<'a> {
     facts: &'a Facts,
     reference: &'a Reference,
+    /// Kinds of lines as far as `attribution.csv` tells them apart.
+    kinds: Kinds<ChargeKind>,
     rows: HashMap<Row, Figures>,
     teams: HashMap<(u32, i32), String>,
 }
@@ -78,7 +71,8 @@ pub fn attribute(
     matches: &[Match],
     verdicts: &[Verdict],
 ) -> Result<Vec<Attribution>, Fault> {
-    let mut shares = Shares { facts, reference: judge.reference, rows: HashMap::new(), teams: HashMap::new() };
+    let mut shares =
+        Shares { facts, reference: judge.reference, kinds: Kinds::default(), rows: HashMap::new(), teams: HashMap::new() };
     for sum in agreed {
         shares.agreed(sum);
     }
@@ -100,8 +94,7 @@ impl Shares<'_> {
             contracted_cost: None,
             billed: agreed.cost,
         };
-        let mut whole =
-            Whole { kind: agreed.charge_kind, day: agreed.day, local_day: agreed.local_day, meter: kind.meter, figures };
+        let mut whole = Whole { day: agreed.day, local_day: agreed.local_day, meter: kind.meter, figures };
         self.complete_costs(&kind, &mut whole);
         let piece = Piece {
             kind: agreed.entry_kind,
@@ -132,12 +125,12 @@ impl Shares<'_> {
                 Grain::Day => explained_part(m, verdict, judge),
             };
             let weights = [explained, rest];
-            let parts = split_figures(&whole.figures, &weights);
+            let parts = whole.figures.split(&weights);
             let basis = if m.grain == Grain::Request { Basis::Request } else { Basis::BucketShare };
             if !explained.is_zero() {
                 let owners = self.owners(&ledger, kind.meter, basis);
                 let weights: Vec<Amount> = owners.iter().map(|(_, weight)| *weight).collect();
-                for ((bearer, _), part) in owners.into_iter().zip(split_figures(&parts[0], &weights)) {
+                for ((bearer, _), part) in owners.into_iter().zip(parts[0].split(&weights)) {
                     self.place(&whole, &kind, bearer, part);
                 }
             }
@@ -152,8 +145,10 @@ impl Shares<'_> {
     /// A line with everything that can be said about it.
     fn whole(&self, line: &Line, kind: &ChargeKind, money: &[&Line], verdict: &Verdict) -> Whole {
         let ledger_meters: Vec<Sym> = verdict.ledger_quantities.keys().copied().collect();
+        // Money that nobody measured is not of the ledger's meter.
+        let is_measured = |meter: &Sym| verdict.provider_quantities.as_ref().is_some_and(|known| known.contains_key(meter));
         let meter = match (kind.meter, ledger_meters.as_slice()) {
-            (NONE, [one]) => *one,
+            (NONE, [one]) if is_measured(one) => *one,
             (own, _) => own,
         };
         // A quantity that came apart from the money belongs to the line if no other bills that meter.
@@ -167,7 +162,7 @@ impl Shares<'_> {
             contracted_cost: None,
             billed: amount(line.cost).unwrap_or_default(),
         };
-        let mut whole = Whole { kind: line.kind, day: line.day, local_day: line.local_day, meter, figures };
+        let mut whole = Whole { day: line.day, local_day: line.local_day, meter, figures };
         self.complete_costs(kind, &mut whole);
         whole
     }
@@ -264,24 +259,13 @@ impl Shares<'_> {
         if bearer.funding.is_none() && kind.api_key_id != NONE {
             bearer.funding = owner(Owned::ApiKey, kind.api_key_id).and_then(|owner| owner.funding);
         }
-        let row = Row { kind: whole.kind, day: whole.day, local_day: whole.local_day, meter: whole.meter, bearer };
+        let published = self.kinds.number(published(self.facts, kind));
+        let row = Row { kind: published, day: whole.day, local_day: whole.local_day, meter: whole.meter, bearer };
         self.add(row, figures);
     }
 
     fn add(&mut self, row: Row, figures: Figures) {
-        match self.rows.get_mut(&row) {
-            Some(total) => {
-                let plus = |a: Option<Amount>, b: Option<Amount>| a.zip(b).and_then(|(a, b)| a.checked_add(b));
-                total.requests += figures.requests;
-                total.quantity = plus(total.quantity, figures.quantity);
-                total.list_cost = plus(total.list_cost, figures.list_cost);
-                total.contracted_cost = plus(total.contracted_cost, figures.contracted_cost);
-                total.billed = total.billed.checked_add(figures.billed).unwrap_or(total.billed);
-            }
-            None => {
-                self.rows.insert(row, figures);
-            }
-        }
+        self.rows.entry(row).and_modify(|total| total.add(&figures)).or_insert(figures);
     }
 
     /// Spreads what nobody owns by the job's shared-cost rules.
@@ -298,14 +282,14 @@ impl Shares<'_> {
         let direct = self.direct_costs();
         nobodys.sort_by(|a, b| a.0.cmp(&b.0));
         for (row, figures) in nobodys {
-            let kind = self.facts.charge_kinds.all()[row.kind as usize];
+            let kind = self.kinds.all()[row.kind as usize];
             let parts = self.shared_parts(&kind, day_of(row.day), &direct);
             let weights: Vec<Amount> = parts.iter().map(|(_, weight)| *weight).collect();
             if figures.billed.split(&weights, SCALE).is_none() {
                 continue;
             }
             self.rows.remove(&row);
-            for ((team, _), part) in parts.into_iter().zip(split_figures(&figures, &weights)) {
+            for ((team, _), part) in parts.into_iter().zip(figures.split(&weights)) {
                 let bearer = Bearer { team, basis: Basis::SharedRule, ..row.bearer.clone() };
                 self.add(Row { bearer, ..row.clone() }, part);
             }
@@ -316,7 +300,7 @@ impl Shares<'_> {
     fn direct_costs(&self) -> BTreeMap<(Sym, NaiveDate, String), Amount> {
         let mut direct: BTreeMap<(Sym, NaiveDate, String), Amount> = BTreeMap::new();
         for (row, figures) in self.rows.iter().filter(|(row, _)| !row.bearer.team.is_empty()) {
-            let provider = self.facts.charge_kinds.all()[row.kind as usize].provider;
+            let provider = self.kinds.all()[row.kind as usize].provider;
             let key = (provider, month_start(day_of(row.day)), row.bearer.team.clone());
             let total = direct.entry(key).or_default();
             *total = total.checked_add(figures.billed).unwrap_or(*total);
@@ -364,7 +348,7 @@ impl Shares<'_> {
         let text = |sym: Sym| self.facts.symbols.text(sym).to_string();
         let mut rows = Vec::with_capacity(self.rows.len());
         for (row, figures) in &self.rows {
-            let kind = &self.facts.charge_kinds.all()[row.kind as usize];
+            let kind = &self.kinds.all()[row.kind as usize];
             let day = day_of(row.day);
             let reporting = self.reference.reporting_currency;
             let rate = self.reference.rates.rate(kind.currency, reporting, day);
@@ -411,6 +395,18 @@ impl Shares<'_> {
     }
 }
 
+/// A kind without what `attribution.csv` does not say: its rows are one for each of the contract's
+/// dimensions (contract section 5), however many reports, labels and line items they come from. The meter
+/// stands with the share, because the ledger may have to name it.
+fn published(facts: &Facts, kind: &ChargeKind) -> ChargeKind {
+    let batch = kind.batch.filter(|batch| *batch);
+    let is_standard = batch.is_some() && facts.symbols.text(kind.service_tier) == "standard";
+    let service_tier = if is_standard { NONE } else { kind.service_tier };
+    let (source, report, precision) = (0, 0, Precision::Exact);
+    let (label, sku, meter) = (NONE, NONE, NONE);
+    ChargeKind { source, report, precision, label, sku, meter, service_tier, batch, ..*kind }
+}
+
 fn tier(name: &str, batch: Option<bool>) -> String {
     match (name, batch) {
         ("" | "standard", Some(true)) => "batch".to_string(),
@@ -445,31 +441,4 @@ fn explained_part(m: &Match, verdict: &Verdict, judge: &Judge<'_>) -> (Amount, A
         explained = explained.checked_add(b).unwrap_or(explained);
     }
     cut(all, explained)
-}
-
-/// Splits all figures of a line by the same weights; each sums to the whole exactly. Whole quantities
-/// stay whole.
-fn split_figures(whole: &Figures, weights: &[Amount]) -> Vec<Figures> {
-    if weights.len() == 1 {
-        return vec![*whole];
-    }
-    let even = vec![Amount::ONE; weights.len()];
-    let split =
-        |figure: Amount, places: u32| figure.split(weights, places).or_else(|| figure.split(&even, places)).unwrap_or_default();
-    let places = |figure: Amount| if figure == figure.rounded(0) { 0 } else { SCALE };
-    let optional = |figure: Option<Amount>, places: u32| figure.map(|figure| split(figure, places));
-    let requests = split(Amount::whole(whole.requests as i64), 0);
-    let quantities = optional(whole.quantity, whole.quantity.map_or(0, places));
-    let (lists, contracted) = (optional(whole.list_cost, SCALE), optional(whole.contracted_cost, SCALE));
-    let billed = split(whole.billed, SCALE);
-    let of = |parts: &Option<Vec<Amount>>, at: usize| parts.as_ref().and_then(|parts| parts.get(at).copied());
-    (0..weights.len())
-        .map(|at| Figures {
-            requests: u64::try_from(requests[at].atto() / Amount::ONE.atto()).unwrap_or_default(),
-            quantity: of(&quantities, at),
-            list_cost: of(&lists, at),
-            contracted_cost: of(&contracted, at),
-            billed: billed[at],
-        })
-        .collect()
 }

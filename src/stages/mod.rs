@@ -7,6 +7,7 @@ pub mod classify;
 pub mod drift;
 pub mod entries;
 pub mod facts;
+mod figures;
 mod frame;
 pub mod lines;
 pub mod linked;

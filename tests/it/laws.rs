@@ -384,6 +384,20 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
+    /// One row for each combination of what `attribution.csv` tells apart.
+    #[test]
+    fn attribution_has_one_row_for_each_of_its_dimensions(world in world(Mood::Wild)) {
+        let rows = world.run().attribution;
+        let key = |row: &Attribution| {
+            let (requests, consumed_quantity, consumed_unit) = (0, None, String::new());
+            let (list_cost, contracted_cost, billed_cost, reporting_cost) = (None, None, Amount::ZERO, Amount::ZERO);
+            let figures = Attribution { requests, consumed_quantity, consumed_unit, list_cost, ..row.clone() };
+            format!("{:?}", Attribution { contracted_cost, billed_cost, reporting_cost, ..figures })
+        };
+        let keys: BTreeSet<String> = rows.iter().map(key).collect();
+        prop_assert_eq!(keys.len(), rows.len(), "{:#?}", rows);
+    }
+
     /// Every open item has an id of its own, and halves of a pair name each other.
     #[test]
     fn drift_ids_are_unique(world in world(Mood::Wild)) {

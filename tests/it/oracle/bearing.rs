@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tieout::domain::ledger::{Funding, Status};
 use tieout::domain::money::{Amount, Currency};
 use tieout::domain::teams::{Owned, Owner, SharedMethod};
-use tieout::domain::usage::meter;
+use tieout::domain::usage::{Precision, meter};
 use tieout::stages::results::Basis;
 
 /// Day, provider, account, currency, team, basis.
@@ -77,7 +77,11 @@ pub fn bear(world: &World, books: &Books, groups: &[Group]) -> BTreeMap<Place, i
 fn meter_of(books: &Books, group: &Group, line: usize) -> Option<&'static str> {
     let own = books.lines[line].charge.meter;
     let ledger = ledger_quantities(books, group);
-    if own.is_none() && ledger.len() == 1 { ledger.into_keys().next().unwrap() } else { own }
+    let known = named(provider_quantities(books, group).unwrap_or_default(), &ledger);
+    match ledger.keys().next() {
+        Some(one) if own.is_none() && ledger.len() == 1 && known.contains_key(one) => *one,
+        _ => own,
+    }
 }
 
 fn kind_of(world: &World, line: &Booked, meter: Option<&str>) -> String {
@@ -85,9 +89,13 @@ fn kind_of(world: &World, line: &Booked, meter: Option<&str>) -> String {
     let local = (kind.end - kind.start < chrono::Duration::days(1))
         .then(|| kind.start.with_timezone(&world.reference().time_zone).date_naive());
     (kind.row, kind.quantity, kind.cost, kind.list_cost, kind.requests, kind.request_id) = (0, None, None, None, None, None);
+    // What attribution.csv does not tell apart.
+    (kind.sku, kind.label, kind.meter, kind.precision) = (None, None, None, Precision::Exact);
+    kind.batch = kind.batch.filter(|batch| *batch);
+    kind.service_tier = kind.service_tier.filter(|tier| kind.batch.is_none() || *tier != "standard");
     let day = line.day();
     (kind.start, kind.end) = Default::default();
-    format!("{} {} {} {day} {local:?} {meter:?} {kind:?}", line.provider, line.account, line.report)
+    format!("{} {} {day} {local:?} {meter:?} {kind:?}", line.provider, line.account)
 }
 
 /// The shares of a line before the ladder.
@@ -223,6 +231,14 @@ fn provider_quantities(books: &Books, group: &Group) -> Option<Quantities> {
     (!quantities.is_empty()).then_some(quantities)
 }
 
+/// One quantity of no named meter is of the ledger's one.
+fn named(provider: Quantities, ledger: &Quantities) -> Quantities {
+    match (provider.len(), ledger.len(), provider.get(&None)) {
+        (1, 1, Some(unnamed)) => ledger.keys().map(|meter| (*meter, *unnamed)).collect(),
+        _ => provider,
+    }
+}
+
 /// How much of a bucket the ledger explains and how much it does not: in quantity, else in money.
 fn explained(world: &World, books: &Books, group: &Group) -> (i128, i128) {
     let cut = |provider: i128, ledger: i128| {
@@ -230,11 +246,9 @@ fn explained(world: &World, books: &Books, group: &Group) -> (i128, i128) {
     };
     let billed: i128 = group.lines.iter().filter_map(|line| books.lines[*line].cost()).sum();
     let by_money = cut(billed, group.pieces.iter().map(|piece| piece.cost).sum());
-    let Some(mut provider) = provider_quantities(books, group) else { return by_money };
+    let Some(provider) = provider_quantities(books, group) else { return by_money };
     let ledger = ledger_quantities(books, group);
-    if let (1, 1, Some(unnamed)) = (provider.len(), ledger.len(), provider.get(&None).copied()) {
-        provider = ledger.keys().map(|meter| (*meter, unnamed)).collect();
-    }
+    let provider = named(provider, &ledger);
     let known = |meter: &Option<&str>| ledger.get(meter).copied().unwrap_or(0);
     if provider.len() == 1 {
         return provider.iter().map(|(meter, quantity)| cut(*quantity, known(meter))).next().unwrap();
