@@ -141,7 +141,7 @@ varied AS (
     SELECT
         p.*, n.meter,
         CASE
-            WHEN p_row IS NULL THEN 0
+            WHEN p_row IS NULL THEN difference
             WHEN ledger_quantity IS NULL THEN (billed_quantity::DECIMAL(12,3) * b.contracted)::DECIMAL(38,18)
             ELSE (
                 (expected * 1000000000::DECIMAL(10,0))::HUGEINT * ((billed_quantity - ledger_quantity) * 1000)::HUGEINT * 2
@@ -158,8 +158,8 @@ SELECT
     charge_date, 'fal' AS provider, 'acme' AS account, '' AS sub_account, api_key_id, coalesce(team, '') AS team, model, meter,
     'request' AS grain, v.reason, r.assertion, billed_quantity AS provider_quantity, ledger_quantity,
     billed AS provider_cost, expected AS ledger_cost, quantity_variance,
-    CASE WHEN p_row IS NULL THEN 0 ELSE difference - quantity_variance END::DECIMAL(38,18) AS price_variance,
-    CASE WHEN p_row IS NULL THEN difference ELSE 0 END::DECIMAL(38,18) AS other_variance,
+    (difference - quantity_variance)::DECIMAL(38,18) AS price_variance,
+    0::DECIMAL(38,18) AS other_variance,
     difference, 'USD' AS currency, DATE '{today}' AS first_seen, DATE '{today}' - charge_date AS age_days,
     CASE
         WHEN age_days <= 1 THEN '0-1' WHEN age_days <= 7 THEN '2-7' WHEN age_days <= 30 THEN '8-30'
