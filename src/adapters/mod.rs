@@ -13,10 +13,13 @@ mod heygen;
 mod mistral;
 mod openai;
 mod openrouter;
+pub mod request;
 
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
 pub use columns::Columns;
+use request::{Account, Limits, Request};
 
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +78,28 @@ pub trait Adapter: Sync {
     /// # Errors
     /// A page that is truncated, not of the stated form, or breaks the provider's contract.
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage>;
+
+    /// What to ask the API for, to know these days: the first request of each chain of pages. Empty for
+    /// providers that only give us files.
+    ///
+    /// # Errors
+    /// What the job does not say and the provider must know: the setting's name.
+    fn requests(&self, _account: &Account<'_>, _days: Days) -> Result<Vec<Request>, BadPage> {
+        Ok(Vec::new())
+    }
+
+    /// The request that follows this page of the answer, if there is one.
+    ///
+    /// # Errors
+    /// A page that says there is more but not where.
+    fn next(&self, _asked: &Request, _page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        Ok(None)
+    }
+
+    /// How the API may be asked.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 
     /// Hands on the same lines as [`Adapter::parse`] would for the columns written as CSV. False where it
     /// cannot read them typed; then nothing was handed on, and the caller writes the CSV.

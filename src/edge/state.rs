@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-const SCHEMA: &str = include_str!("../../sql/state.sql");
-/// `user_version` of [`SCHEMA`].
-const VERSION: u32 = 1;
-/// `application_id` of [`SCHEMA`].
+/// What made each version of the store out of the one before, the first out of nothing.
+const STEPS: [&str; 1] = [include_str!("../../sql/state.sql")];
+/// `user_version` after the last of [`STEPS`].
+const VERSION: u32 = STEPS.len() as u32;
+/// `application_id` of the store.
 const APPLICATION: u32 = 1_953_461_620;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const BUSY: Duration = Duration::from_secs(5);
@@ -194,20 +195,25 @@ impl Store {
         if let Some(problem) = problems.first() {
             return Err(store.corrupt(problem));
         }
-        if store.number(sqlx::query("PRAGMA user_version"))? == 0 {
-            if store.number(sqlx::query("SELECT count(*) FROM sqlite_schema"))? != 0 {
-                return Err(store.corrupt("it has tables but no version"));
-            }
-            store.make()?;
+        let version = store.number(sqlx::query("PRAGMA user_version"))?;
+        if version == 0 && store.number(sqlx::query("SELECT count(*) FROM sqlite_schema"))? != 0 {
+            return Err(store.corrupt("it has tables but no version"));
         }
+        let known = usize::try_from(version).unwrap_or(usize::MAX);
+        store.bring_up(STEPS.get(known..).unwrap_or_default())?;
         Ok(store)
     }
 
-    /// Makes the schema, whole or not at all.
-    fn make(&mut self) -> Result<(), Fault> {
+    /// Takes the steps that an older store lacks, all of them or none.
+    fn bring_up(&mut self, steps: &[&'static str]) -> Result<(), Fault> {
+        if steps.is_empty() {
+            return Ok(());
+        }
         let made = self.runtime.block_on(async {
             let mut transaction = self.db.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+            for step in steps {
+                sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+            }
             transaction.commit().await
         });
         made.map_err(|error| fault(&self.path, &error))
@@ -294,7 +300,7 @@ fn inspect(path: &Path) -> Result<(), Fault> {
         return Err(corrupt(path, "it is another program's database"));
     }
     match word(60) {
-        Some(VERSION) => Ok(()),
+        Some(1..=VERSION) => Ok(()),
         Some(version) if version > VERSION => {
             let what = format!("was written by a newer tieout (state version {version}, this one knows {VERSION})");
             Err(Fault::new(ExitCode::State, path.display().to_string(), what, "run that version again, or a later one"))
@@ -409,7 +415,7 @@ mod tests {
         let middle = sound.len() / 2 / 4096 * 4096;
         for (broken, said) in [
             (b"not a database at all".to_vec(), "not a database"),
-            (with(60, &[0, 0, 0, 2]), "newer tieout"),
+            (with(60, &[0, 0, 0, 99]), "newer tieout"),
             (with(60, &[0, 0, 0, 0]), "no known version"),
             (with(68, &[0, 0, 0, 0]), "another program's"),
             (with(middle, &[0xff; 64]), "damaged"),
