@@ -1,6 +1,10 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod savings;
+
+pub use savings::*;
+
 /// One key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -28,8 +32,8 @@ pub struct FileKeys {
 }
 
 /// All files that a person writes, for documentation.
-pub fn known_keys() -> [&'static FileKeys; 5] {
-    [&JOB, &PRICES, &TEAMS, &NAMES, &FX]
+pub fn known_keys() -> [&'static FileKeys; 7] {
+    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PURCHASES, &INVOICES]
 }
 
 impl Keys {
@@ -55,7 +59,7 @@ const FROM: Key = key("from", "always", "first UTC day on which this holds", "\"
 const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "\"2026-11-10\"");
 
 /// Job file (contract 3.1).
-pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL] };
+pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL, &JOB_SAVINGS, &JOB_PLAN] };
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
     keys: &[
@@ -82,6 +86,13 @@ pub const JOB_TOP: Keys = Keys {
             "required",
             "sections `[[source]]`: provider accounts, at least one",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
+        ),
+        key("savings", "none", "section `[savings]`: wage, purchases, invoices", "{ wage = \"45\" }"),
+        key(
+            "plan",
+            "none",
+            "sections `[[plan]]`: how credits and own keys are paid for; without one there is nothing to compare",
+            "[{ file = \"plans/moodnode.toml\", team = \"growth\" }]",
         ),
     ],
 };
@@ -325,14 +336,16 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documentation_are_read() {
-        use crate::job::{fx, names, prices, teams};
+        use crate::job::{fx, names, prices, purchases, teams};
         let page = include_str!("../../jobs/README.md");
         let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        let [_job, book, map, aliases, rates] = examples.as_slice() else { panic!("{examples:?}") };
+        let [_job, book, map, aliases, rates, bought, invoiced] = examples.as_slice() else { panic!("{examples:?}") };
         assert_eq!(prices::parse("book", book).err(), None);
         assert_eq!(teams::parse("map", map).err(), None);
         assert_eq!(names::parse("aliases", aliases).err(), None);
         assert_eq!(fx::parse("rates", rates).err(), None);
+        assert_eq!(purchases::parse("bought", bought).err(), None);
+        assert_eq!(purchases::parse_invoices("invoiced", invoiced).err(), None);
     }
 
     #[test]
