@@ -1,0 +1,263 @@
+//! Piecewise linear functions with jumps, exact: what a plan costs over the usage's multiple, from 0 up.
+
+use super::fraction::Fraction;
+use std::cmp::Ordering;
+
+/// A point where the function may jump or bend. After `x` it runs from `right` with `slope`, until the next knot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knot {
+    pub x: Fraction,
+    /// The value at `x` itself.
+    pub at: Fraction,
+    /// What the value tends to just after `x`.
+    pub right: Fraction,
+    pub slope: Fraction,
+}
+
+/// What is known beyond the last knot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// The last piece goes on for ever.
+    Exact,
+    /// There is no value beyond this point, which has one.
+    Ends(Fraction),
+    /// Beyond this point the value lies between two parallel lines, both ends included.
+    Between { from: Fraction, low: Fraction, high: Fraction, slope: Fraction },
+}
+
+/// A function on the numbers from 0 up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Curve {
+    /// Ascending; the first is at 0.
+    pub knots: Vec<Knot>,
+    pub tail: Tail,
+}
+
+/// Where a part of a [`Curve::splice`] ends.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    pub x: Fraction,
+    /// The end itself still belongs to the part.
+    pub included: bool,
+}
+
+impl Knot {
+    /// The value at a point after the knot and not after the next one's left side.
+    pub fn after(&self, x: Fraction) -> Option<Fraction> {
+        self.right.add(self.slope.mul(x.sub(self.x)?)?)
+    }
+
+    fn smooth(x: Fraction, value: Fraction, slope: Fraction) -> Knot {
+        Knot { x, at: value, right: value, slope }
+    }
+}
+
+impl Curve {
+    /// `constant + slope × x`.
+    pub fn line(constant: Fraction, slope: Fraction) -> Curve {
+        Curve { knots: vec![Knot::smooth(Fraction::ZERO, constant, slope)], tail: Tail::Exact }
+    }
+
+    pub fn constant(value: impl Into<Fraction>) -> Curve {
+        Curve::line(value.into(), Fraction::ZERO)
+    }
+
+    /// `slope × x`.
+    pub fn linear(slope: impl Into<Fraction>) -> Curve {
+        Curve::line(Fraction::ZERO, slope.into())
+    }
+
+    pub fn zero() -> Curve {
+        Curve::line(Fraction::ZERO, Fraction::ZERO)
+    }
+
+    pub fn is_zero(&self) -> bool {
+        let zero = |knot: &Knot| knot.at.is_zero() && knot.right.is_zero() && knot.slope.is_zero();
+        self.tail == Tail::Exact && self.knots.iter().all(zero)
+    }
+
+    /// The last point with an exact value; `None` where there is no last one.
+    pub fn last(&self) -> Option<Fraction> {
+        match self.tail {
+            Tail::Exact => None,
+            Tail::Ends(x) | Tail::Between { from: x, .. } => Some(x),
+        }
+    }
+
+    /// The exact value; `None` beyond [`Curve::last`], below 0, or if it does not fit.
+    pub fn at(&self, x: Fraction) -> Option<Fraction> {
+        if self.last().is_some_and(|last| x > last) {
+            return None;
+        }
+        let next = self.knots.partition_point(|knot| knot.x <= x);
+        let knot = self.knots.get(next.checked_sub(1)?)?;
+        if knot.x == x { Some(knot.at) } else { knot.after(x) }
+    }
+
+    /// Parts one after the other: each holds from where the one before ends. Each end is beyond the one before; the
+    /// last part has no end where the function goes on as that part does.
+    pub fn splice(parts: &[(Curve, Option<End>)]) -> Option<Curve> {
+        let mut knots: Vec<Knot> = Vec::new();
+        let mut start: Option<End> = None;
+        let mut tail = Tail::Exact;
+        for (curve, end) in parts {
+            let from = start.map_or(Fraction::ZERO, |start| start.x);
+            let at = match (start, knots.last()) {
+                // The point belongs to the part before.
+                (Some(End { included: true, .. }), Some(before)) => before.after(from)?,
+                _ => curve.at(from)?,
+            };
+            let under = curve.knots.get(curve.knots.partition_point(|knot| knot.x <= from).checked_sub(1)?)?;
+            let right = if under.x == from { under.right } else { under.after(from)? };
+            // A knot that the part before has at its very end gives its own value.
+            let at = match knots.last() {
+                Some(before) if before.x == from => before.at,
+                _ => at,
+            };
+            knots.retain(|knot| knot.x < from);
+            knots.push(Knot { x: from, at, right, slope: under.slope });
+            let inside = |x: Fraction| x > from && end.is_none_or(|end| x < end.x || (end.included && x == end.x));
+            knots.extend(curve.knots.iter().filter(|knot| inside(knot.x)));
+            tail = end.map_or(curve.tail, |end| Tail::Ends(end.x));
+            start = *end;
+        }
+        Some(Curve { knots, tail }.tidy())
+    }
+
+    pub fn add(&self, other: &Curve) -> Option<Curve> {
+        let mut knots = Vec::with_capacity(self.knots.len().max(other.knots.len()));
+        for (a, b) in self.beside(other) {
+            knots.push(Knot { x: a.x, at: a.at.add(b.at)?, right: a.right.add(b.right)?, slope: a.slope.add(b.slope)? });
+        }
+        Some(Curve { knots, tail: self.tail_with(other)? }.tidy())
+    }
+
+    pub fn sub(&self, other: &Curve) -> Option<Curve> {
+        self.add(&other.times(Fraction::whole(-1))?)
+    }
+
+    /// Every value times a factor.
+    pub fn times(&self, factor: Fraction) -> Option<Curve> {
+        let scaled = |knot: &Knot| {
+            let (at, right) = (knot.at.mul(factor)?, knot.right.mul(factor)?);
+            Some(Knot { x: knot.x, at, right, slope: knot.slope.mul(factor)? })
+        };
+        let tail = match self.tail {
+            Tail::Between { from, low, high, slope } => {
+                let (a, b) = (low.mul(factor)?, high.mul(factor)?);
+                Tail::Between { from, low: a.min(b), high: a.max(b), slope: slope.mul(factor)? }
+            }
+            tail => tail,
+        };
+        Some(Curve { knots: self.knots.iter().map(scaled).collect::<Option<_>>()?, tail })
+    }
+
+    /// The larger of two values everywhere. What lies between two lines is compared where it is exact only.
+    pub fn max(&self, other: &Curve) -> Option<Curve> {
+        let last = match (self.last(), other.last()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let pairs: Vec<(Knot, Knot)> = self.beside(other).collect();
+        let mut knots = Vec::with_capacity(pairs.len());
+        for (index, (a, b)) in pairs.iter().enumerate() {
+            let (high, low) = if (a.right, a.slope) >= (b.right, b.slope) { (a, b) } else { (b, a) };
+            knots.push(Knot { x: a.x, at: a.at.max(b.at), right: high.right, slope: high.slope });
+            if low.slope > high.slope {
+                let cross = a.x.add(high.right.sub(low.right)?.div(low.slope.sub(high.slope)?)?)?;
+                if pairs.get(index + 1).map(|(next, _)| next.x).or(last).is_none_or(|next| cross < next) {
+                    knots.push(Knot::smooth(cross, high.after(cross)?, low.slope));
+                }
+            }
+        }
+        let tail = last.map_or(Tail::Exact, Tail::Ends);
+        Some(Curve { knots, tail }.tidy())
+    }
+
+    pub fn min(&self, other: &Curve) -> Option<Curve> {
+        let turned = Fraction::whole(-1);
+        self.times(turned)?.max(&other.times(turned)?)?.times(turned)
+    }
+
+    /// The lesser of every knot's neighbourhoods of both, where both have values.
+    fn beside<'a>(&'a self, other: &'a Curve) -> impl Iterator<Item = (Knot, Knot)> + 'a {
+        let (mut i, mut j) = (0, 0);
+        let last = [self.last(), other.last()].into_iter().flatten().min();
+        std::iter::from_fn(move || {
+            let (a, b) = (self.knots.get(i), other.knots.get(j));
+            let x = match (a, b) {
+                (Some(a), Some(b)) => a.x.min(b.x),
+                (Some(knot), None) | (None, Some(knot)) => knot.x,
+                (None, None) => return None,
+            };
+            if last.is_some_and(|last| x > last) {
+                return None;
+            }
+            let side = |knots: &[Knot], at: &mut usize| {
+                if knots.get(*at).is_some_and(|knot| knot.x == x) {
+                    *at += 1;
+                    return knots.get(*at - 1).copied();
+                }
+                let before = knots.get(at.checked_sub(1)?)?;
+                Some(Knot::smooth(x, before.after(x)?, before.slope))
+            };
+            Some((side(&self.knots, &mut i)?, side(&other.knots, &mut j)?))
+        })
+    }
+
+    /// The last piece, or the lines around it, beyond a point.
+    fn beyond(&self) -> Option<(Fraction, Fraction, Fraction)> {
+        match self.tail {
+            Tail::Exact => {
+                let knot = self.knots.last()?;
+                let constant = knot.right.sub(knot.slope.mul(knot.x)?)?;
+                Some((constant, constant, knot.slope))
+            }
+            Tail::Between { low, high, slope, .. } => Some((low, high, slope)),
+            Tail::Ends(_) => None,
+        }
+    }
+
+    fn tail_with(&self, other: &Curve) -> Option<Tail> {
+        let Some(last) = [self.last(), other.last()].into_iter().flatten().min() else { return Some(Tail::Exact) };
+        // An exact side bounds the sum only where its last piece has begun.
+        let straight = |curve: &Curve| match curve.tail {
+            Tail::Exact => curve.knots.last().is_some_and(|knot| knot.x <= last),
+            _ => curve.last() == Some(last),
+        };
+        if !straight(self) || !straight(other) {
+            return Some(Tail::Ends(last));
+        }
+        let (Some(a), Some(b)) = (self.beyond(), other.beyond()) else { return Some(Tail::Ends(last)) };
+        Some(Tail::Between { from: last, low: a.0.add(b.0)?, high: a.1.add(b.1)?, slope: a.2.add(b.2)? })
+    }
+
+    /// Without knots where the function goes on as before.
+    fn tidy(mut self) -> Curve {
+        let mut kept: Vec<Knot> = Vec::with_capacity(self.knots.len());
+        for knot in self.knots {
+            let same = kept.last().is_some_and(|before| {
+                before.slope == knot.slope && knot.at == knot.right && before.after(knot.x).is_some_and(|value| value == knot.at)
+            });
+            if !same {
+                kept.push(knot);
+            }
+        }
+        self.knots = kept;
+        self
+    }
+}
+
+/// The sign of a piece's open stretch: sign before its zero, the zero if it lies strictly inside, sign after it.
+pub fn signs(knot: &Knot, next: Option<Fraction>) -> Option<(i32, Option<Fraction>, i32)> {
+    let (start, slope) = (knot.right.sign(), knot.slope.sign());
+    if start == 0 || slope == 0 || start == slope {
+        let sign = if start == 0 { slope } else { start };
+        return Some((sign, None, sign));
+    }
+    let zero = knot.x.sub(knot.right.div(knot.slope)?)?;
+    match next.map(|next| zero.cmp(&next)) {
+        Some(Ordering::Equal | Ordering::Greater) => Some((start, None, start)),
+        _ => Some((start, Some(zero), slope)),
+    }
+}
