@@ -63,6 +63,8 @@ pub struct UsageDay {
     pub charged: BTreeMap<String, Amount>,
     /// Rows of the attribution, or rows of the ledger where there is no bill.
     pub rows: u64,
+    /// Why calls fell back to credits, where the ledger has the attempt on the own key.
+    pub fallback_causes: BTreeSet<&'static str>,
 }
 
 impl UsageDay {
@@ -94,6 +96,7 @@ pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) 
     }
     let sources: BTreeSet<(Sym, Sym)> = facts.sources.iter().map(|source| (source.provider, source.account)).collect();
     let asides: HashMap<u32, &Aside> = facts.asides.iter().map(|aside| (aside.entry, aside)).collect();
+    let failed = failed_on_own_key(facts);
     let mut bearers: HashMap<(u32, i32), (String, Option<Funding>)> = HashMap::new();
     for (index, entry) in facts.entries.iter().enumerate() {
         let kind = facts.entry_kind(entry);
@@ -114,8 +117,12 @@ pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) 
             api_key_id: text(kind.api_key_id),
             funding,
         };
-        let is_billed = sources.contains(&(kind.provider, kind.account));
-        let recorded = recorded(facts, reference, entry, asides.get(&(index as u32)).copied(), is_billed)?;
+        let aside = asides.get(&(index as u32)).copied();
+        let mut recorded = recorded(facts, reference, entry, aside)?;
+        recorded.is_billed = sources.contains(&(kind.provider, kind.account));
+        if funding == Some(Funding::FallbackCredits) {
+            recorded.fallback_cause = Some(failed.get(&entry.call).map_or("no cause recorded", |status| cause(*status)));
+        }
         all.record(key, day, recorded);
     }
     Ok(all.finish())
@@ -138,6 +145,29 @@ fn bearer(facts: &Facts, reference: &Reference, kind: &EntryKind, day: NaiveDate
     (found.map_or(UNATTRIBUTED.to_string(), |owner| owner.team.clone()), funding)
 }
 
+/// How the first attempt on an own key ended, of calls that have one which did not end well.
+fn failed_on_own_key(facts: &Facts) -> HashMap<Sym, Status> {
+    let mut failed: HashMap<Sym, (u32, Status)> = HashMap::new();
+    for entry in &facts.entries {
+        let kind = facts.entry_kind(entry);
+        if kind.funding == Some(Funding::Byok) && kind.status != Status::Ok {
+            let first = failed.entry(entry.call).or_insert((entry.attempt, kind.status));
+            if entry.attempt < first.0 {
+                *first = (entry.attempt, kind.status);
+            }
+        }
+    }
+    failed.into_iter().map(|(call, (_, status))| (call, status)).collect()
+}
+
+const fn cause(status: Status) -> &'static str {
+    match status {
+        Status::Timeout => "the own key timed out",
+        Status::Cancelled => "the call on the own key was cancelled",
+        _ => "the own key was refused",
+    }
+}
+
 /// What one ledger row says.
 struct Recorded {
     meters: Vec<(String, Amount)>,
@@ -147,6 +177,7 @@ struct Recorded {
     upstream: Option<Upstream>,
     charged: Option<(String, Amount)>,
     is_billed: bool,
+    fallback_cause: Option<&'static str>,
 }
 
 struct Upstream {
@@ -154,13 +185,7 @@ struct Upstream {
     estimate: Option<Amount>,
 }
 
-fn recorded(
-    facts: &Facts,
-    reference: &Reference,
-    entry: &Entry,
-    aside: Option<&Aside>,
-    is_billed: bool,
-) -> Result<Recorded, Fault> {
+fn recorded(facts: &Facts, reference: &Reference, entry: &Entry, aside: Option<&Aside>) -> Result<Recorded, Fault> {
     let kind = facts.entry_kind(entry);
     let day = day_of(entry.day);
     let into = |cost: Amount| exchanged(&reference.rates, cost, kind.currency, reference.reporting_currency, day);
@@ -177,7 +202,7 @@ fn recorded(
     });
     let charged =
         aside.and_then(|aside| amount(aside.credits).map(|credits| (facts.symbols.text(aside.credit_unit).to_string(), credits)));
-    Ok(Recorded { meters, list, contracted, expected, upstream: upstream.transpose()?, charged, is_billed })
+    Ok(Recorded { meters, list, contracted, expected, upstream: upstream.transpose()?, charged, is_billed: false, fallback_cause: None })
 }
 
 /// Quantity × price of the book over all meters, in the book's currency; `None` as soon as one has no price.
@@ -229,6 +254,7 @@ struct Both {
     billed: Option<UsageDay>,
     provider_calls: u64,
     ledger_calls: u64,
+    charged_calls: u64,
     ledger: Option<UsageDay>,
     /// Of byok calls: what the ledger expects.
     expected: Amount,
@@ -285,9 +311,11 @@ impl Gathered {
             *sum = plus(*sum, quantity);
         }
         if let Some((unit, credits)) = row.charged {
+            both.charged_calls += 1;
             let sum = day.charged.entry(unit).or_default();
             *sum = plus(*sum, credits);
         }
+        day.fallback_causes.extend(row.fallback_cause);
         both.expected = plus(both.expected, row.expected.unwrap_or_default());
         match row.upstream {
             None => {}
@@ -313,12 +341,16 @@ impl Gathered {
 impl Both {
     fn finish(self, funding: Option<Funding>) -> UsageDay {
         let own_key = funding == Some(Funding::Byok);
-        let ledger = self.ledger.unwrap_or_default();
+        let mut ledger = self.ledger.unwrap_or_default();
+        if self.charged_calls < self.ledger_calls {
+            // Half of a day's debits are not its price.
+            ledger.charged.clear();
+        }
         let counted = if self.ledger_calls > 0 { self.ledger_calls } else { self.provider_calls };
         let mut day = match self.billed {
             Some(billed) => {
                 let meters = if billed.meters.is_empty() { ledger.meters } else { billed.meters };
-                UsageDay { meters, charged: ledger.charged, ..billed }
+                UsageDay { meters, charged: ledger.charged, fallback_causes: ledger.fallback_causes, ..billed }
             }
             // The bill is read and does not show these calls.
             None if self.is_billed => UsageDay { left_out: Some(LeftOut::NotBilled), ..ledger },
