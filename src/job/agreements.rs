@@ -72,7 +72,8 @@ pub(super) fn plans<'a>(
         let plan = plan(&section, file)?;
         if let Some(other) = plans.iter().find(|other| collide(other, &plan)) {
             let what = format!("this plan and the one on line {} are for the same usage on the same days", other.line);
-            return Err(section.fault(what, "let one end with \"to\" before the other begins, or narrow one by team, provider or account"));
+            return Err(section
+                .fault(what, "let one end with \"to\" before the other begins, or narrow one by team, provider or account"));
         }
         plans.push(plan);
     }
@@ -105,10 +106,14 @@ fn plan<'a>(section: &Section<'a>, file: &mut dyn FnMut(&Value<'a>) -> Result<Pa
         Some(value) => {
             let day = value.day()?;
             if route.is_none() {
-                return Err(value.fault("switch: a day without the route it leads to", "add route = \"byok\" or route = \"credits\""));
+                return Err(
+                    value.fault("switch: a day without the route it leads to", "add route = \"byok\" or route = \"credits\"")
+                );
             }
             if !days.contains(day) {
-                return Err(value.fault(format!("switch: {day} is outside the days of this plan"), "it lies between \"from\" and \"to\""));
+                return Err(
+                    value.fault(format!("switch: {day} is outside the days of this plan"), "it lies between \"from\" and \"to\"")
+                );
             }
             Some(day)
         }

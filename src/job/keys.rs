@@ -1,9 +1,17 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod plans;
 mod savings;
 
-pub use savings::*;
+pub use plans::{
+    PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
+    PLANS_TIER, PLANS_TOP,
+};
+pub use savings::{
+    INVOICES, INVOICES_INVOICE, INVOICES_TOP, JOB_PLAN, JOB_SAVINGS, PURCHASES, PURCHASES_BALANCE, PURCHASES_POOL,
+    PURCHASES_PURCHASE, PURCHASES_REFUND, PURCHASES_TOP,
+};
 
 /// One key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +40,8 @@ pub struct FileKeys {
 }
 
 /// All files that a person writes, for documentation.
-pub fn known_keys() -> [&'static FileKeys; 7] {
-    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PURCHASES, &INVOICES]
+pub fn known_keys() -> [&'static FileKeys; 8] {
+    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PLANS, &PURCHASES, &INVOICES]
 }
 
 impl Keys {
@@ -59,7 +67,10 @@ const FROM: Key = key("from", "always", "first UTC day on which this holds", "\"
 const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "\"2026-11-10\"");
 
 /// Job file (contract 3.1).
-pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL, &JOB_SAVINGS, &JOB_PLAN] };
+pub const JOB: FileKeys = FileKeys {
+    title: "Job file",
+    sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL, &JOB_SAVINGS, &JOB_PLAN],
+};
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
     keys: &[
@@ -336,14 +347,15 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documentation_are_read() {
-        use crate::job::{fx, names, prices, purchases, teams};
+        use crate::job::{fx, names, plans, prices, purchases, teams};
         let page = include_str!("../../jobs/README.md");
         let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        let [_job, book, map, aliases, rates, bought, invoiced] = examples.as_slice() else { panic!("{examples:?}") };
+        let [_job, book, map, aliases, rates, plan, bought, invoiced] = examples.as_slice() else { panic!("{examples:?}") };
         assert_eq!(prices::parse("book", book).err(), None);
         assert_eq!(teams::parse("map", map).err(), None);
         assert_eq!(names::parse("aliases", aliases).err(), None);
         assert_eq!(fx::parse("rates", rates).err(), None);
+        assert_eq!(plans::parse("plan", plan).err(), None);
         assert_eq!(purchases::parse("bought", bought).err(), None);
         assert_eq!(purchases::parse_invoices("invoiced", invoiced).err(), None);
     }

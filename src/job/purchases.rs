@@ -40,7 +40,9 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Pool>, Fault> {
         let day = section.need("day")?.day()?;
         let expires = section.get("expires").map(|value| value.day().map(|day| (day, value))).transpose()?;
         if let Some((end, value)) = expires.filter(|(end, _)| *end <= day) {
-            return Err(value.fault(format!("expires: {end} is not after {day}"), "credits are usable on the day they are bought"));
+            return Err(
+                value.fault(format!("expires: {end} is not after {day}"), "credits are usable on the day they are bought")
+            );
         }
         let purchase = Purchase {
             day,
@@ -168,7 +170,12 @@ currency = "USD"
     #[test]
     fn says_where_what_and_what_to_do() {
         let cases: &[Case] = &[
-            ("[[purchase]]\npool = \"grwth\"\nday = \"2026-11-01\"\nunits = \"1\"", 5, "pool: unknown pool \"grwth\"", "did you mean \"growth\"?"),
+            (
+                "[[purchase]]\npool = \"grwth\"\nday = \"2026-11-01\"\nunits = \"1\"",
+                5,
+                "pool: unknown pool \"grwth\"",
+                "did you mean \"growth\"?",
+            ),
             (
                 "[[purchase]]\npool = \"growth\"\nday = \"2026-11-01\"\nunits = \"1\"\nexpires = \"2026-11-01\"",
                 8,

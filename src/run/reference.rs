@@ -1,11 +1,11 @@
 //! Reads the job file and every reference file that it names.
 
 use crate::adapters::ADAPTERS;
+use crate::domain::agreement::{Agreement, Pool};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::{Days, parse_day};
-use crate::domain::price::PriceBook;
-use crate::domain::agreement::{Agreement, Pool};
 use crate::domain::plan::Plan;
+use crate::domain::price::PriceBook;
 use crate::domain::teams::TeamMap;
 use crate::job::{self, Job, PlanUse};
 use crate::stages::reference::Reference;

@@ -179,6 +179,19 @@ impl Curve {
         self.times(turned)?.max(&other.times(turned)?)?.times(turned)
     }
 
+    /// The value where something is paid, 0 where `paid` is 0: at points, and along whole pieces.
+    pub fn where_paid(&self, paid: &Curve) -> Option<Curve> {
+        let gate = |(knot, paid): (Knot, Knot)| {
+            let at = if paid.at.is_zero() { Fraction::ZERO } else { knot.at };
+            if paid.right.is_zero() && paid.slope.is_zero() {
+                return Knot { at, ..Knot::smooth(knot.x, Fraction::ZERO, Fraction::ZERO) };
+            }
+            Knot { at, ..knot }
+        };
+        let tail = self.tail_with(paid)?;
+        Some(Curve { knots: self.beside(paid).map(gate).collect(), tail }.tidy())
+    }
+
     /// The lesser of every knot's neighbourhoods of both, where both have values.
     fn beside<'a>(&'a self, other: &'a Curve) -> impl Iterator<Item = (Knot, Knot)> + 'a {
         let (mut i, mut j) = (0, 0);

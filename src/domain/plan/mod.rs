@@ -1,15 +1,22 @@
 //! Plans: what a platform takes for usage on its credits, and for usage on one's own keys. Plain data,
 //! dated; every pricing shape S1 to S34 of seed-economics.md section 2 that is a price is a value of it.
 //!
-//! What both routes cost for usage that happened, and from which volume one of them is cheaper, follows from it.
+//! [`compare()`] says what both routes cost for usage that happened, [`break_even`] from which volume
+//! one of them is cheaper. Nothing here knows a platform's name: that is data.
 
+pub mod break_even;
+pub mod compare;
 pub mod cost;
 pub mod curve;
 pub mod fraction;
 pub mod ladder;
 pub mod prepaid;
 pub mod prorate;
+mod routes;
+pub mod sums;
 
+pub use break_even::{BreakEven, Region};
+pub use compare::{Asked, Comparison, LineCosts, compare};
 pub use cost::{Component, Cost, PlanError};
 pub use ladder::{Choice, Ladder, Pack, RateTier, Tier};
 pub use prorate::{Portion, Settlement};

@@ -41,7 +41,12 @@ pub const PURCHASES: FileKeys = FileKeys {
 pub const PURCHASES_TOP: Keys = Keys {
     title: TOP,
     keys: &[
-        key("pool", "required", "sections `[[pool]]`: balances of credits, at least one", "[{ name = \"growth\", currency = \"USD\" }]"),
+        key(
+            "pool",
+            "required",
+            "sections `[[pool]]`: balances of credits, at least one",
+            "[{ name = \"growth\", currency = \"USD\" }]",
+        ),
         key(
             "purchase",
             "none",

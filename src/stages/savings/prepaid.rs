@@ -37,8 +37,11 @@ impl<'a> Pools<'a> {
     ) -> Result<Pools<'a>, Fault> {
         let mut pools = Vec::new();
         for pool in &terms.pools {
-            let before = Lot { day: NaiveDate::MIN, units: pool.opening, expires: None, granted: false };
-            let bought = pool.purchases.iter().map(|bought| Lot {
+            // What was used before the window is not known: the last balance shown before it stands for that.
+            let shown = pool.balances.iter().rev().find(|(day, _)| *day < reference.window.from);
+            let (since, there) = shown.copied().unwrap_or((NaiveDate::MIN, pool.opening));
+            let before = Lot { day: since, units: there, expires: None, granted: false };
+            let bought = pool.purchases.iter().filter(|bought| bought.day > since).map(|bought| Lot {
                 day: bought.day,
                 units: bought.units,
                 expires: bought.expires,
@@ -61,7 +64,8 @@ impl<'a> Pools<'a> {
             let leaving = terms.agreements.iter().filter(|agreement| agreement.pool.as_ref() == Some(&pool.name));
             for agreement in leaving.filter(|agreement| agreement.route == Some(Route::Byok)) {
                 if let Some(day) = agreement.switch {
-                    let terms = agreement.plan.terms(Route::Credits, agreement.credits_offer.as_deref(), agreement.signed_up, day);
+                    let terms =
+                        agreement.plan.terms(Route::Credits, agreement.credits_offer.as_deref(), agreement.signed_up, day);
                     draws.extend(terms.map(|terms| (day, Draw::Leave(terms.unused))));
                 }
             }

@@ -70,6 +70,7 @@ pub struct Span {
     pub members: Vec<usize>,
     pub lines: Vec<UsageLine>,
     pub all: Comparison,
+    pub asked: Asked,
 }
 
 /// A group's month.
@@ -118,7 +119,9 @@ pub fn price(group: &Group, terms: &SavingsTerms, reference: &Reference, bought:
     let lately = reference.window.to - chrono::Duration::days(7);
     for line in &group.lines {
         let leaf = month.leaves.entry(line.leaf.clone()).or_default();
-        if line.day >= lately && let Some(funding) = line.funding {
+        if line.day >= lately
+            && let Some(funding) = line.funding
+        {
             let weight = line.line.list_cost.unwrap_or(line.billed);
             let side = leaf.lately.get_mut(usize::from(funding != Funding::Byok)).ok_or_else(too_large)?;
             *side = side.checked_add(weight).ok_or_else(too_large)?;
@@ -251,7 +254,8 @@ fn one_span(
         ..asked.clone()
     };
     for route in [Route::Credits, Route::Byok] {
-        let own = |at: &usize| group.lines.get(*at).is_some_and(|line| (line.funding == Some(Funding::Byok)) == (route == Route::Byok));
+        let own =
+            |at: &usize| group.lines.get(*at).is_some_and(|line| (line.funding == Some(Funding::Byok)) == (route == Route::Byok));
         let (at, of_route): (Vec<usize>, Vec<UsageLine>) =
             members.iter().zip(&lines).filter(|(at, _)| own(at)).map(|(at, line)| (*at, line.clone())).unzip();
         let paid = match compare(&credits, &byok, &of_route, &paid(route)) {
@@ -264,7 +268,7 @@ fn one_span(
         let paid = Paid { route, terms, unit: &asked.unit, at: &at, lines: &of_route, paid: &paid };
         paid_fees(month, group, agreement, &members, &paid, bought).ok_or_else(too_large)?;
     }
-    month.spans.push(Span { days, credits, byok, members, lines, all });
+    month.spans.push(Span { days, credits, byok, members, lines, all, asked: asked.clone() });
     Ok(())
 }
 
@@ -272,9 +276,8 @@ fn one_span(
 /// for an unknown list cost where credits have a price of their own, so that nothing is guessed from it.
 fn as_priced(line: &DayLine, credits: &Terms, unit: &str) -> UsageLine {
     let mut as_priced = line.line.clone();
-    let by_rate = || {
-        matches!(priced(credits, unit, &line.line), Some(Priced::Rates(_) | Priced::Covered(_) | Priced::Debited(_)))
-    };
+    let by_rate =
+        || matches!(priced(credits, unit, &line.line), Some(Priced::Rates(_) | Priced::Covered(_) | Priced::Debited(_)));
     if as_priced.list_cost.is_none() && line.funding == Some(Funding::Byok) && by_rate() {
         as_priced.list_cost = as_priced.contracted_cost;
     }
@@ -423,7 +426,11 @@ fn paid_fees(
     for (leaf, own, estimated) in usage {
         let leaf = month.leaves.entry(leaf).or_default();
         let mut paid = Compared { unit: agreement.plan.unit.clone(), volume: Some(Amount::ZERO), ..Compared::default() };
-        if credits { paid.actual_credits = own } else { paid.actual_byok = own }
+        if credits {
+            paid.actual_credits = own
+        } else {
+            paid.actual_byok = own
+        }
         paid.estimated_byok = estimated;
         add(leaf, paid)?;
     }
@@ -443,8 +450,9 @@ fn paid_fees(
     };
     match shares {
         None => add(month.leaves.entry(fee_leaf(agreement)).or_default(), fee(fees)),
-        Some(shares) => lines.into_iter().zip(shares).try_for_each(|(line, share)| {
-            add(month.leaves.entry(line.leaf.clone()).or_default(), fee(share))
-        }),
+        Some(shares) => lines
+            .into_iter()
+            .zip(shares)
+            .try_for_each(|(line, share)| add(month.leaves.entry(line.leaf.clone()).or_default(), fee(share))),
     }
 }

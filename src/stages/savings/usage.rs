@@ -202,7 +202,16 @@ fn recorded(facts: &Facts, reference: &Reference, entry: &Entry, aside: Option<&
     });
     let charged =
         aside.and_then(|aside| amount(aside.credits).map(|credits| (facts.symbols.text(aside.credit_unit).to_string(), credits)));
-    Ok(Recorded { meters, list, contracted, expected, upstream: upstream.transpose()?, charged, is_billed: false, fallback_cause: None })
+    Ok(Recorded {
+        meters,
+        list,
+        contracted,
+        expected,
+        upstream: upstream.transpose()?,
+        charged,
+        is_billed: false,
+        fallback_cause: None,
+    })
 }
 
 /// Quantity × price of the book over all meters, in the book's currency; `None` as soon as one has no price.
