@@ -104,6 +104,8 @@ pub struct Request {
     pub form: Form,
     /// What tells this chain from others of the same report and first day, `[a-z0-9-]`: part of its pages' file name.
     pub part: Option<String>,
+    /// False where the provider cannot be asked for days: then an answer may also hold rows of other days.
+    pub bounded: bool,
 }
 
 impl Request {
@@ -122,6 +124,7 @@ impl Request {
             group_by: Vec::new(),
             form: Form::Json,
             part: None,
+            bounded: true,
         }
     }
 
@@ -197,5 +200,42 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits { pause_ms: 200, trailing_days: 35 }
+    }
+}
+
+/// What the tests of all adapters need to compare questions with what a sheet says.
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::adapters::Adapter;
+
+    pub(crate) fn days(from: &str, to: &str) -> Days {
+        Days { from: from.parse().unwrap(), to: to.parse().unwrap() }
+    }
+
+    pub(crate) fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// Method, origin, path and query, not encoded.
+    pub(crate) fn url(request: &Request) -> String {
+        let query: Vec<String> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let method = if request.method == Method::Get { "GET" } else { "POST" };
+        format!("{method} {}{}{mark}{}", request.origin, request.path, query.join("&"))
+    }
+
+    /// The first requests of all chains.
+    pub(crate) fn asked(adapter: &dyn Adapter, pairs: &[(&str, &str)], days: Days) -> Vec<String> {
+        let settings = settings(pairs);
+        let requests = adapter.requests(&Account { name: "acme", settings: &settings }, days).unwrap();
+        requests.iter().map(url).collect()
+    }
+
+    #[test]
+    fn a_window_is_cut_without_gap_or_overlap() {
+        let cut = pieces(days("2026-10-08", "2026-11-19"), 31);
+        assert_eq!(cut, [days("2026-10-08", "2026-11-08"), days("2026-11-08", "2026-11-19")]);
+        assert_eq!(pieces(days("2026-10-08", "2026-10-08"), 31), []);
     }
 }
