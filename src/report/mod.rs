@@ -7,6 +7,9 @@ pub mod text;
 
 mod controls;
 mod layout;
+mod savings;
+mod savings_laws;
+mod savings_text;
 mod team_month;
 
 use crate::domain::money::Amount;

@@ -64,7 +64,8 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     let snapshot = snapshot::read(&loaded, progress)?;
     let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot;
     let stage = progress.stage("match", None);
-    let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
+    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
+    outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
     stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
 
     let stage = progress.stage("report", None);

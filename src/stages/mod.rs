@@ -60,5 +60,5 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls })
+    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, savings: savings::rows::Savings::default() })
 }
