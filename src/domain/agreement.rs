@@ -42,6 +42,13 @@ impl Agreement {
         (self.account.is_some(), self.provider.is_some(), self.team.is_some())
     }
 
+    /// The route of a day, where there is just one: what is paid for where neither ledger nor team map tells.
+    pub fn only_route(&self, day: NaiveDate) -> Option<Route> {
+        let own = self.route?;
+        let other = if own == Route::Byok { Route::Credits } else { Route::Byok };
+        Some(if self.switch.is_some_and(|switch| day < switch) { other } else { own })
+    }
+
     /// The days of a span on which a route's fixed fees are paid.
     pub fn pays(&self, route: Route, span: Days) -> Days {
         let span = Days { from: span.from.max(self.days.from), to: span.to.min(self.days.to) };

@@ -45,7 +45,7 @@ pub(super) fn compared(sheet: &Sheet) -> Result<(), String> {
                 let provider = if all_providers { ALL } else { provider };
                 add(&mut totals, place(if all_teams { ALL } else { team }, provider), amount)?;
             } else {
-                for above in [place(team, provider), place(team, ALL), place(ALL, ALL)] {
+                for above in [place(team, provider), place(team, ALL), place(ALL, provider), place(ALL, ALL)] {
                     add(&mut parts, above, amount)?;
                 }
             }

@@ -60,5 +60,13 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, savings: savings::rows::Savings::default() })
+    Ok(Outcome {
+        attribution,
+        drift,
+        reconciliation,
+        coverage,
+        quarantine,
+        controls: provider.controls,
+        savings: savings::rows::Savings::default(),
+    })
 }

@@ -8,7 +8,7 @@ use crate::domain::money::Amount;
 use crate::domain::period::{Days, month_start};
 use crate::domain::plan::break_even::{Change, changed};
 use crate::domain::plan::compare::Asked;
-use crate::domain::plan::{PlanError, Portion, Range, Route, UsageLine, compare};
+use crate::domain::plan::{LIST_COST, PlanError, Portion, Range, Route, UsageLine, compare};
 use chrono::{Months, NaiveDate};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,6 +142,15 @@ fn span_of(range: Range) -> String {
 pub fn switching_day(days: Days) -> NaiveDate {
     let last = days.to.pred_opt().unwrap_or(days.from);
     month_start(last).checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX)
+}
+
+/// When own keys are cheaper, with the unit where there is a number.
+pub fn turning_words(turning: &Turning, unit: &str, currency: &str) -> String {
+    if !turning.when.bytes().any(|byte| byte.is_ascii_digit()) {
+        return turning.when.clone();
+    }
+    let unit = if unit == LIST_COST { format!("{currency} of list cost") } else { unit.replace('_', " ") };
+    format!("{} {unit} a month", turning.when)
 }
 
 /// The advice with its reason. `None` only if a figure does not fit.

@@ -5,7 +5,7 @@ use crate::domain::agreement::Agreement;
 use crate::domain::ledger::Funding;
 use crate::domain::money::Amount;
 use crate::domain::period::{Days, month_start};
-use crate::domain::plan::UsageLine;
+use crate::domain::plan::{Route, UsageLine};
 use chrono::{Months, NaiveDate};
 use std::collections::BTreeMap;
 
@@ -64,7 +64,8 @@ pub fn groups(agreements: &[Agreement], usage: &[Usage], window: Days) -> Vec<Gr
                 .enumerate()
                 .filter(|(_, agreement)| agreement.covers(&key.team, &key.provider, &key.account, *day));
             let agreement = fits.max_by_key(|(_, agreement)| agreement.narrowness()).map(|(index, _)| index);
-            lines.entry((key.month, agreement)).or_default().push(day_line(key, *day, on_day));
+            let funding = key.funding.or(agreement.and_then(|index| agreements.get(index)?.only_route(*day)).map(paid_by));
+            lines.entry((key.month, agreement)).or_default().push(day_line(key, funding, *day, on_day));
         }
     }
     for (index, agreement) in agreements.iter().enumerate() {
@@ -90,8 +91,15 @@ fn days_of(agreement: &Agreement, window: Days, month: NaiveDate) -> Days {
     Days { from: days.from, to: days.to.max(days.from) }
 }
 
-fn day_line(key: &UsageKey, day: NaiveDate, used: &UsageDay) -> DayLine {
-    let own_key = key.funding == Some(Funding::Byok);
+const fn paid_by(route: Route) -> Funding {
+    match route {
+        Route::Credits => Funding::Credits,
+        Route::Byok => Funding::Byok,
+    }
+}
+
+fn day_line(key: &UsageKey, funding: Option<Funding>, day: NaiveDate, used: &UsageDay) -> DayLine {
+    let own_key = funding == Some(Funding::Byok);
     let paid = used.billed.checked_add(used.estimated).unwrap_or(used.billed);
     // A debit in two units of one day is none that a plan could price.
     let (credit_unit, credits) = match (used.charged.len(), used.charged.iter().next()) {
@@ -101,12 +109,13 @@ fn day_line(key: &UsageKey, day: NaiveDate, used: &UsageDay) -> DayLine {
     DayLine {
         leaf: Leaf { team: key.team.clone(), provider: key.provider.clone(), model: key.model.clone() },
         day,
-        funding: key.funding,
+        funding,
         line: UsageLine {
             provider: key.provider.clone(),
             model: key.model.clone(),
             account: key.account.clone(),
-            api_key_id: Some(key.api_key_id.clone()).filter(|key| !key.is_empty()),
+            // Bills and ledger do not both name keys; a discount of a key stands in the price book.
+            api_key_id: None,
             requests: Amount::ONE.mul_div(i128::from(used.calls.unwrap_or(0)), 1).unwrap_or_default(),
             meters: used.meters.iter().map(|(meter, quantity)| (meter.clone(), *quantity)).collect(),
             list_cost: used.list,

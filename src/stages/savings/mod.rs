@@ -76,6 +76,7 @@ pub fn of_usage(usage: &[usage::Usage], reference: &Reference, terms: &SavingsTe
         months.push((group, price(group, terms, reference, bought)?));
     }
     Ok(Savings {
+        currency: Some(reference.reporting_currency),
         rows: totals::rows(&months, terms, reference)?,
         fallbacks: totals::fallbacks(&months)?,
         prepaid: pools.rows()?,

@@ -135,6 +135,8 @@ pub struct Fallback {
 /// Everything that the stage says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Savings {
+    /// Currency of `rows` and `fallbacks`; `None` where nothing is compared.
+    pub currency: Option<Currency>,
     pub rows: Vec<Saving>,
     pub fallbacks: Vec<Fallback>,
     pub prepaid: Vec<Prepaid>,

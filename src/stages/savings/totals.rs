@@ -29,13 +29,14 @@ struct Row {
     is_total: bool,
 }
 
-/// A row of a leaf and the three totals above it.
-fn places(leaf: &Leaf) -> [(Place, bool); 4] {
+/// The row of a leaf and the totals above it.
+fn places(leaf: &Leaf) -> [(Place, bool); 5] {
     let place = |team: &str, provider: &str, model: &str| (team.to_string(), provider.to_string(), model.to_string());
     [
         (place(&leaf.team, &leaf.provider, &leaf.model), false),
         (place(&leaf.team, &leaf.provider, ALL), true),
         (place(&leaf.team, ALL, ALL), true),
+        (place(ALL, &leaf.provider, ALL), true),
         (place(ALL, ALL, ALL), true),
     ]
 }

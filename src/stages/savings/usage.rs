@@ -29,7 +29,6 @@ pub struct UsageKey {
     pub model: String,
     pub client: String,
     pub account: String,
-    pub api_key_id: String,
     /// `None`: neither ledger nor team map tells.
     pub funding: Option<Funding>,
 }
@@ -74,6 +73,9 @@ impl UsageDay {
     }
 }
 
+/// Where own keys of a team are billed in a month: month, team, provider.
+type OnKeys = BTreeSet<(NaiveDate, String, String)>;
+
 /// Why usage cannot be compared whatever the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeftOut {
@@ -91,8 +93,12 @@ pub enum LeftOut {
 /// No rate to the reporting currency on a day (65).
 pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) -> Result<Vec<Usage>, Fault> {
     let mut all = Gathered::default();
+    let mut on_keys = OnKeys::new();
     for share in attribution.iter().filter(|share| share.category == ChargeCategory::Usage) {
         all.billed(share);
+        if share.funding == Some(Funding::Byok) {
+            on_keys.insert((month_start(share.charge_date), share.team.clone(), share.provider.clone()));
+        }
     }
     let sources: BTreeSet<(Sym, Sym)> = facts.sources.iter().map(|source| (source.provider, source.account)).collect();
     let asides: HashMap<u32, &Aside> = facts.asides.iter().map(|aside| (aside.entry, aside)).collect();
@@ -107,6 +113,9 @@ pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) 
         let known = bearers.entry((entry.kind, entry.day));
         let (team, funding) = known.or_insert_with(|| bearer(facts, reference, kind, day)).clone();
         let text = |sym: Sym| facts.symbols.text(sym).to_string();
+        let aside = asides.get(&(index as u32)).copied();
+        let behind = aside.map_or("", |aside| facts.symbols.text(aside.upstream_provider));
+        let is_counted = on_keys.contains(&(month_start(day), team.clone(), behind.to_string()));
         let key = UsageKey {
             month: month_start(day),
             team,
@@ -114,11 +123,9 @@ pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) 
             model: text(kind.model),
             client: text(kind.client),
             account: text(kind.account),
-            api_key_id: text(kind.api_key_id),
             funding,
         };
-        let aside = asides.get(&(index as u32)).copied();
-        let mut recorded = recorded(facts, reference, entry, aside)?;
+        let mut recorded = recorded(facts, reference, entry, aside, is_counted)?;
         recorded.is_billed = sources.contains(&(kind.provider, kind.account));
         if funding == Some(Funding::FallbackCredits) {
             recorded.fallback_cause = Some(failed.get(&entry.call).map_or("no cause recorded", |status| cause(*status)));
@@ -181,37 +188,36 @@ struct Recorded {
 }
 
 struct Upstream {
-    is_source: bool,
+    is_counted: bool,
     estimate: Option<Amount>,
 }
 
-fn recorded(facts: &Facts, reference: &Reference, entry: &Entry, aside: Option<&Aside>) -> Result<Recorded, Fault> {
+/// `is_counted`: the provider behind an aggregator bills own keys of the team, so the spend is counted there.
+fn recorded(
+    facts: &Facts,
+    reference: &Reference,
+    entry: &Entry,
+    aside: Option<&Aside>,
+    is_counted: bool,
+) -> Result<Recorded, Fault> {
     let kind = facts.entry_kind(entry);
     let day = day_of(entry.day);
     let into = |cost: Amount| exchanged(&reference.rates, cost, kind.currency, reference.reporting_currency, day);
     let expected = (!entry.unpriced).then(|| into(entry.cost)).transpose()?;
     let booked =
         |(cost, currency): (Amount, Currency)| exchanged(&reference.rates, cost, currency, reference.reporting_currency, day);
-    let list = at_book(facts, reference, entry, UnitPrice::list_cost).map(booked).transpose()?.or(expected);
+    // An aggregator expects nothing for own keys; its estimate is list cost. No cost is no price.
+    let estimate = aside.and_then(|aside| amount(aside.upstream_cost)).map(into).transpose()?;
+    let at_list = at_book(facts, reference, entry, UnitPrice::list_cost).map(booked).transpose()?;
+    let list = at_list.or(estimate).or(expected.filter(|cost| !cost.is_zero()));
     let contracted = at_book(facts, reference, entry, UnitPrice::cost).map(booked).transpose()?;
     let parts = facts.parts_of(entry).iter();
     let meters = parts.map(|part| (facts.symbols.text(part.meter).to_string(), Amount::from_atto(part.quantity))).collect();
-    let upstream = aside.filter(|aside| aside.upstream_provider != NONE).map(|aside| {
-        let is_source = facts.sources.iter().any(|source| source.provider == aside.upstream_provider);
-        amount(aside.upstream_cost).map(into).transpose().map(|estimate| Upstream { is_source, estimate })
-    });
+    let behind = aside.filter(|aside| aside.upstream_provider != NONE);
+    let upstream = behind.map(|_| Upstream { is_counted, estimate });
     let charged =
         aside.and_then(|aside| amount(aside.credits).map(|credits| (facts.symbols.text(aside.credit_unit).to_string(), credits)));
-    Ok(Recorded {
-        meters,
-        list,
-        contracted,
-        expected,
-        upstream: upstream.transpose()?,
-        charged,
-        is_billed: false,
-        fallback_cause: None,
-    })
+    Ok(Recorded { meters, list, contracted, expected, upstream, charged, is_billed: false, fallback_cause: None })
 }
 
 /// Quantity × price of the book over all meters, in the book's currency; `None` as soon as one has no price.
@@ -290,7 +296,6 @@ impl Gathered {
             model: share.model.clone(),
             client: share.client.clone(),
             account: share.account.clone(),
-            api_key_id: share.api_key_id.clone(),
             funding: share.funding,
         };
         let both = self.keys.entry(key).or_default().entry(share.charge_date).or_default();
@@ -328,7 +333,7 @@ impl Gathered {
         both.expected = plus(both.expected, row.expected.unwrap_or_default());
         match row.upstream {
             None => {}
-            Some(upstream) if upstream.is_source => both.upstream = Some(LeftOut::CountedUpstream),
+            Some(upstream) if upstream.is_counted => both.upstream = Some(LeftOut::CountedUpstream),
             Some(Upstream { estimate: None, .. }) => {
                 both.upstream = both.upstream.or(Some(LeftOut::UpstreamUnknown));
             }
@@ -359,7 +364,10 @@ impl Both {
         let mut day = match self.billed {
             Some(billed) => {
                 let meters = if billed.meters.is_empty() { ledger.meters } else { billed.meters };
-                UsageDay { meters, charged: ledger.charged, fallback_causes: ledger.fallback_causes, ..billed }
+                // Money without a quantity has no list cost of its own: that of the same calls in the ledger stands in.
+                let same_calls = self.ledger_calls > 0 && [0, self.ledger_calls].contains(&self.provider_calls);
+                let list = billed.list.or(ledger.list.filter(|_| same_calls));
+                UsageDay { meters, list, charged: ledger.charged, fallback_causes: ledger.fallback_causes, ..billed }
             }
             // The bill is read and does not show these calls.
             None if self.is_billed => UsageDay { left_out: Some(LeftOut::NotBilled), ..ledger },
