@@ -1,5 +1,6 @@
 //! Rows and totals in their final order, and their rendering. No I/O, no Polars.
 
+pub mod backtest;
 pub mod csv;
 pub mod laws;
 pub mod tables;
@@ -10,6 +11,7 @@ mod layout;
 mod savings;
 mod savings_laws;
 mod savings_text;
+pub mod spikes;
 mod team_month;
 
 use crate::domain::money::Amount;

@@ -3,6 +3,7 @@
 
 use super::layout::{WIDTH, grid, name, wrap};
 use super::savings_text;
+use super::spikes;
 use super::tables::{explained_ratio, is_explained, too_large, unexplained};
 use crate::domain::fault::Fault;
 use crate::domain::money::{Amount, Currency};
@@ -32,6 +33,7 @@ pub fn summary(outcome: &Outcome, job: &str, window: Days) -> Result<String, Fau
     coverage(&mut page, &mut next, outcome);
     explained(&mut page, outcome).ok_or_else(|| too_large("summary.txt"))?;
     drift(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
+    spikes::section(&mut page, &mut next, &outcome.spikes);
     teams(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
     savings_text::section(&mut page, &outcome.savings).ok_or_else(|| too_large("summary.txt"))?;
     heading(&mut page, "WHAT TO DO NEXT");

@@ -1,7 +1,7 @@
 //! Verdicts into rows of `drift.csv`: stable ids, evidence, and one row per slice for rounding.
 
 use super::classify::{Quantities, Verdict};
-use super::facts::{EntryKind, Facts, NO_AMOUNT};
+use super::facts::{Facts, NO_AMOUNT};
 use super::matching::{ANY, Grain, Match, Piece};
 use super::reference::Reference;
 use super::results::{Drift, Reason};
@@ -110,12 +110,13 @@ fn one_model(facts: &Facts, m: &Match) -> Option<Sym> {
 
 /// The team of a ledger kind through the map; empty where the row has none.
 pub fn team_of(facts: &Facts, reference: &Reference, piece: &Piece) -> String {
-    team_of_kind(facts, reference, &facts.entry_kinds.all()[piece.kind as usize], day_of(piece.day))
+    team_of_kind(facts, reference, piece.kind, day_of(piece.day))
 }
 
-/// The team that ledger rows of a kind name on a day, through the map; empty where they name none.
-pub fn team_of_kind(facts: &Facts, reference: &Reference, kind: &EntryKind, day: NaiveDate) -> String {
+/// The team of a kind of ledger entry on a day; empty where the row has none.
+pub fn team_of_kind(facts: &Facts, reference: &Reference, kind: u32, day: NaiveDate) -> String {
     use crate::domain::teams::Owned;
+    let kind = &facts.entry_kinds.all()[kind as usize];
     let provider = facts.symbols.text(kind.provider);
     let owner = |owned: Owned, name: Sym| {
         let name = facts.symbols.text(name);

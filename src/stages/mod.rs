@@ -20,6 +20,7 @@ pub mod savings;
 pub mod siblings;
 mod sides;
 pub mod slices;
+pub mod spikes;
 pub mod symbols;
 mod units;
 
@@ -68,5 +69,6 @@ pub fn tie_out(
         quarantine,
         controls: provider.controls,
         savings: savings::rows::Savings::default(),
+        spikes: Vec::new(),
     })
 }

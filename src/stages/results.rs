@@ -3,6 +3,7 @@
 use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::spike::Spike;
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -380,4 +381,6 @@ pub struct Outcome {
     pub quarantine: Vec<Quarantine>,
     pub controls: Vec<Control>,
     pub savings: Savings,
+    /// Spikes of the window, oldest first.
+    pub spikes: Vec<Spike>,
 }

@@ -17,11 +17,14 @@ use chrono::{Months, NaiveDate};
 /// A line that was paid on credits: day, credits that the platform debited, money.
 type Drawn = (NaiveDate, Option<Amount>, Amount);
 
+/// A pool with what went in, and what went out by day.
+type Drawing<'a> = (&'a Pool, Vec<Lot>, Vec<(NaiveDate, Draw)>);
+
 /// The pools of a job with everything that went in and out.
 pub(super) struct Pools<'a> {
     terms: &'a SavingsTerms,
     reference: &'a Reference,
-    pools: Vec<(&'a Pool, Vec<Lot>, Vec<(NaiveDate, Draw)>)>,
+    pools: Vec<Drawing<'a>>,
 }
 
 impl<'a> Pools<'a> {

@@ -11,7 +11,7 @@ use crate::domain::price::{Asked, UnitPrice};
 use crate::domain::teams::Owned;
 use crate::domain::usage::{ChargeCategory, meter};
 use crate::stages::drift::team_of_kind;
-use crate::stages::facts::{Aside, Entry, EntryKind, Facts, amount};
+use crate::stages::facts::{Aside, Entry, Facts, amount};
 use crate::stages::reference::Reference;
 use crate::stages::results::{Attribution, UNATTRIBUTED};
 use crate::stages::symbols::{NONE, Sym};
@@ -111,7 +111,7 @@ pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) 
         }
         let day = day_of(entry.day);
         let known = bearers.entry((entry.kind, entry.day));
-        let (team, funding) = known.or_insert_with(|| bearer(facts, reference, kind, day)).clone();
+        let (team, funding) = known.or_insert_with(|| bearer(facts, reference, entry.kind, day)).clone();
         let text = |sym: Sym| facts.symbols.text(sym).to_string();
         let aside = asides.get(&(index as u32)).copied();
         let behind = aside.map_or("", |aside| facts.symbols.text(aside.upstream_provider));
@@ -136,14 +136,15 @@ pub fn usage(facts: &Facts, reference: &Reference, attribution: &[Attribution]) 
 }
 
 /// Team and funding of ledger rows of a kind, by the rules of the attribution ladder that need no bill.
-fn bearer(facts: &Facts, reference: &Reference, kind: &EntryKind, day: NaiveDate) -> (String, Option<Funding>) {
+fn bearer(facts: &Facts, reference: &Reference, number: u32, day: NaiveDate) -> (String, Option<Funding>) {
+    let kind = &facts.entry_kinds.all()[number as usize];
     let text = |sym: Sym| facts.symbols.text(sym);
     let owner = |owned: Owned, name: Sym| {
         (name != NONE).then(|| reference.teams.owner(owned, text(kind.provider), text(name), day)).flatten()
     };
     let key = owner(Owned::ApiKey, kind.api_key_id);
     let funding = kind.funding.or(key.and_then(|key| key.funding));
-    let named = team_of_kind(facts, reference, kind, day);
+    let named = team_of_kind(facts, reference, number, day);
     if !named.is_empty() {
         return (named, funding);
     }
