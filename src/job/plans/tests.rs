@@ -100,12 +100,7 @@ fn says_where_what_and_what_to_do() {
             "flat_fee: expected a number in quotes, found 20",
             "write it in quotes: \"20\"; without them digits may be lost",
         ),
-        (
-            "[[byok]]\nflat_fee = [\"50\", \"20\"]",
-            7,
-            "flat_fee: the range ends below its start, 50",
-            "write the lower end first",
-        ),
+        ("[[byok]]\nflat_fee = [\"50\", \"20\"]", 7, "flat_fee: the range ends below its start, 50", "write the lower end first"),
         (
             "[[credits]]\npercent = [\"20\"]",
             7,
@@ -130,12 +125,7 @@ fn says_where_what_and_what_to_do() {
             "neither price nor tier",
             "add one of them, for example: price = \"0.06\"; a price that is not known is left out with its rate",
         ),
-        (
-            "[[credits]]\nrate = [{ meter = \"image\", price = \"1\" }]",
-            7,
-            "unknown meter \"image\"",
-            "did you mean \"images\"?",
-        ),
+        ("[[credits]]\nrate = [{ meter = \"image\", price = \"1\" }]", 7, "unknown meter \"image\"", "did you mean \"images\"?"),
         (
             "[[credits]]\nrate = [{ meter = \"images\", price = \"5\", in_credits = true }]",
             7,
@@ -172,12 +162,7 @@ fn says_where_what_and_what_to_do() {
             "both pack and tier",
             "a volume is bought in one way: take one of them out",
         ),
-        (
-            "[[credits]]\ntier_choice = \"line\"",
-            7,
-            "tier_choice: there is no tier to choose",
-            "take it out, or add tiers",
-        ),
+        ("[[credits]]\ntier_choice = \"line\"", 7, "tier_choice: there is no tier to choose", "take it out, or add tiers"),
         (
             "[[credits]]\nfree_requests = 5",
             7,
