@@ -1,6 +1,7 @@
 //! The only room that does I/O: files, databases, the terminal, the clock, signals.
 
 pub mod clock;
+pub mod http;
 pub mod ledger;
 mod ledger_cells;
 mod ledger_csv;
