@@ -1,6 +1,7 @@
 //! The only room that does I/O: files, databases, the terminal, the clock, signals.
 
 pub mod clock;
+pub mod http;
 pub mod ledger;
 mod ledger_cells;
 mod ledger_csv;
@@ -14,6 +15,8 @@ pub mod pages;
 pub mod preflight;
 pub mod publish;
 pub mod recover;
+pub mod redact;
+pub mod secrets;
 pub mod signals;
 pub mod state;
 pub mod verify;
