@@ -113,6 +113,20 @@ impl Fetching {
     }
 }
 
+/// What earlier runs have fetched, for commands that only look. Nothing where the job fetches nothing.
+///
+/// # Errors
+/// The state cannot be read, or a run is under way.
+pub fn recorded(loaded: &Loaded) -> Result<Fetched, Fault> {
+    let state = &loaded.job.state;
+    let owners = owners(loaded);
+    if owners.is_empty() || !state.join("state.db").exists() {
+        return Ok(Fetched::new());
+    }
+    let mut state = State::open(state, "looking")?;
+    owners.into_iter().map(|(number, owner)| Ok((number, state.stored(&owner, loaded.reference.window)?))).collect()
+}
+
 /// Sources with an API, with their places in the job.
 fn owners(loaded: &Loaded) -> Vec<(usize, Owner)> {
     let sources = loaded.job.sources.iter().enumerate().filter(|(_, source)| source.api.is_some());

@@ -1,5 +1,6 @@
 //! The whole night on one screen, and the other commands. Only connects; every rule is in its room.
 
+pub mod backtest;
 pub mod fetched;
 pub mod reference;
 pub mod snapshot;
@@ -14,6 +15,7 @@ use crate::job::Job;
 use crate::report::{csv, laws, tables, text};
 use crate::stages;
 use crate::stages::drift::FirstSeen;
+use crate::stages::facts::Facts;
 use crate::stages::results::{Outcome, SliceStatus};
 use chrono::{DateTime, Utc};
 use fetched::Fetching;
@@ -96,8 +98,13 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     if fetching.hold_back(&loaded, &night.outcome, &mut state, progress)? {
         night = tie_out(&loaded, &fetching.stored(&loaded, &mut state)?, &first_seen, progress)?;
     }
-    let Night { mut outcome, unusable, inputs } = night;
+    let Night { facts, mut outcome, unusable, inputs } = night;
     fetching.tell(&loaded, &pulled, &mut outcome, &mut state)?;
+
+    let stage = progress.stage("spikes", None);
+    outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
+    stages::spikes::settle(&mut outcome);
+    stage.done(&format!("{} incidents", outcome.spikes.len()));
 
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
@@ -139,6 +146,7 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
 
 /// What a snapshot came to.
 struct Night {
+    facts: Facts,
     outcome: Outcome,
     unusable: Vec<Fault>,
     inputs: Vec<(String, String)>,
@@ -150,7 +158,7 @@ fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress:
     let stage = progress.stage("match", None);
     let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
     stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
-    Ok(Night { outcome, unusable, inputs })
+    Ok(Night { facts, outcome, unusable, inputs })
 }
 
 /// Reads and validates the job, every file it names, and the form of its ledgers.

@@ -20,6 +20,7 @@ pub mod results;
 pub mod siblings;
 mod sides;
 pub mod slices;
+pub mod spikes;
 pub mod symbols;
 mod units;
 
