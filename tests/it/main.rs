@@ -9,6 +9,7 @@ mod docs;
 mod errors;
 mod laws;
 mod oracle;
+mod plan_laws;
 mod plan_vectors;
 mod scenarios;
 mod tidy;

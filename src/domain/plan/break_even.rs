@@ -1,9 +1,10 @@
 //! From which volume own keys are cheaper: every crossing of two cost functions, exactly (contract 4.6, 4.8).
 
-use super::compare::{Asked, Comparison, compare};
+use super::compare::{Asked, Both, Comparison, compare};
 use super::cost::PlanError;
 use super::curve::{Curve, Tail, signs};
 use super::fraction::Fraction;
+use super::routes::RouteCurves;
 use super::{Range, Terms, UsageLine};
 use crate::domain::money::Amount;
 
@@ -51,16 +52,12 @@ impl Comparison {
             let difference = credits.sub(byok)?;
             cheaper(&difference, self.volume.into())
         };
-        let (credits, byok) = (&self.credits, &self.byok);
-        let (low, high) = match all_in {
-            false => {
-                (side(&credits.low_curves.cash, &byok.high_curves.cash), side(&credits.high_curves.cash, &byok.low_curves.cash))
-            }
-            true => (
-                side(&credits.low_curves.all_in, &byok.high_curves.all_in),
-                side(&credits.high_curves.all_in, &byok.low_curves.all_in),
-            ),
-        };
+        let curve = |curves: &RouteCurves| if all_in { curves.all_in.clone() } else { curves.cash.clone() };
+        let ends = |both: &Both| (curve(&both.low_curves), curve(&both.high_curves));
+        let (credits, byok) = (ends(&self.credits), ends(&self.byok));
+        let low = side(&credits.0, &byok.1);
+        let no_range = credits.0 == credits.1 && byok.0 == byok.1;
+        let high = if no_range { low.clone() } else { side(&credits.1, &byok.0) };
         let (certain, possible) = (low.ok_or(PlanError::Overflow)?, high.ok_or(PlanError::Overflow)?);
         Ok(Some(BreakEven { volume: self.volume, certain, possible }))
     }
@@ -238,10 +235,8 @@ impl BreakEven {
         let volume = Fraction::from(self.volume);
         let crossings = self.certain.crossings();
         let stays = self.certain.stays_from().filter(|from| from.sign() > 0);
-        let far = |x: &Fraction| {
-            volume.sub(*x).map(|distance| if distance.sign() < 0 { Fraction::ZERO.sub(distance) } else { Some(distance) })
-        };
-        let nearest = || crossings.iter().copied().min_by_key(|x| far(x).flatten());
+        let far = |x: &Fraction| volume.sub(*x).map(|distance| distance.max(-distance));
+        let nearest = || crossings.iter().copied().min_by_key(|x| far(x));
         volume.sub(stays.or_else(nearest)?)?.to_amount()
     }
 }

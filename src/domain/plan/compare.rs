@@ -117,7 +117,10 @@ pub fn compare(credits: &Terms, byok: &Terms, usage: &[UsageLine], asked: &Asked
     let volume = sums.0.volume;
     let route = |terms: &Terms, sums: &Sums| {
         let low_curves = curves(terms, sums, asked, Bound::Low).ok_or(PlanError::Overflow)?;
-        let high_curves = curves(terms, sums, asked, Bound::High).ok_or(PlanError::Overflow)?;
+        let high_curves = match terms.has_ranges() {
+            true => curves(terms, sums, asked, Bound::High).ok_or(PlanError::Overflow)?,
+            false => low_curves.clone(),
+        };
         let (low, high) = (low_curves.month(volume)?, high_curves.month(volume)?);
         Ok::<_, PlanError>(Both { low, high, low_curves, high_curves })
     };

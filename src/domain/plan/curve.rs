@@ -44,7 +44,7 @@ pub struct End {
 impl Knot {
     /// The value at a point after the knot and not after the next one's left side.
     pub fn after(&self, x: Fraction) -> Option<Fraction> {
-        self.right.add(self.slope.mul(x.sub(self.x)?)?)
+        if self.slope.is_zero() { Some(self.right) } else { self.right.add(self.slope.mul(x.sub(self.x)?)?) }
     }
 
     fn smooth(x: Fraction, value: Fraction, slope: Fraction) -> Knot {
@@ -72,8 +72,9 @@ impl Curve {
     }
 
     pub fn is_zero(&self) -> bool {
+        // Without needless knots a curve that is 0 everywhere has one.
         let zero = |knot: &Knot| knot.at.is_zero() && knot.right.is_zero() && knot.slope.is_zero();
-        self.tail == Tail::Exact && self.knots.iter().all(zero)
+        self.tail == Tail::Exact && self.knots.len() == 1 && self.knots.iter().all(zero)
     }
 
     /// The last point with an exact value; `None` where there is no last one.
@@ -125,6 +126,9 @@ impl Curve {
     }
 
     pub fn add(&self, other: &Curve) -> Option<Curve> {
+        if self.is_zero() || other.is_zero() {
+            return Some(if self.is_zero() { other.clone() } else { self.clone() });
+        }
         let mut knots = Vec::with_capacity(self.knots.len().max(other.knots.len()));
         for (a, b) in self.beside(other) {
             knots.push(Knot { x: a.x, at: a.at.add(b.at)?, right: a.right.add(b.right)?, slope: a.slope.add(b.slope)? });
@@ -133,7 +137,10 @@ impl Curve {
     }
 
     pub fn sub(&self, other: &Curve) -> Option<Curve> {
-        self.add(&other.times(Fraction::whole(-1))?)
+        if other.is_zero() {
+            return Some(self.clone());
+        }
+        self.add(&other.turned())
     }
 
     /// Every value times a factor.
@@ -150,6 +157,16 @@ impl Curve {
             tail => tail,
         };
         Some(Curve { knots: self.knots.iter().map(scaled).collect::<Option<_>>()?, tail })
+    }
+
+    /// Every value with the other sign.
+    fn turned(&self) -> Curve {
+        let turned = |knot: &Knot| Knot { x: knot.x, at: -knot.at, right: -knot.right, slope: -knot.slope };
+        let tail = match self.tail {
+            Tail::Between { from, low, high, slope } => Tail::Between { from, low: -high, high: -low, slope: -slope },
+            tail => tail,
+        };
+        Curve { knots: self.knots.iter().map(turned).collect(), tail }
     }
 
     /// The larger of two values everywhere. What lies between two lines is compared where it is exact only.
@@ -175,8 +192,7 @@ impl Curve {
     }
 
     pub fn min(&self, other: &Curve) -> Option<Curve> {
-        let turned = Fraction::whole(-1);
-        self.times(turned)?.max(&other.times(turned)?)?.times(turned)
+        self.turned().max(&other.turned()).map(|least| least.turned())
     }
 
     /// The value where something is paid, 0 where `paid` is 0: at points, and along whole pieces.

@@ -45,7 +45,13 @@ impl Fraction {
     }
 
     pub fn add(self, other: Fraction) -> Option<Fraction> {
-        // Over the least common denominator, so that equal denominators stay as small as they are.
+        if self.is_zero() || other.is_zero() {
+            return Some(if self.is_zero() { other } else { self });
+        }
+        if self.den == other.den {
+            return Fraction::new(self.num.checked_add(other.num)?, self.den);
+        }
+        // Over the least common denominator, so that denominators stay as small as they can.
         let divisor = common(self.den, other.den);
         let (mine, its) = (other.den / divisor, self.den / divisor);
         let num = self.num.checked_mul(mine)?.checked_add(other.num.checked_mul(its)?)?;
@@ -53,10 +59,13 @@ impl Fraction {
     }
 
     pub fn sub(self, other: Fraction) -> Option<Fraction> {
-        self.add(Fraction { num: -other.num, den: other.den })
+        self.add(-other)
     }
 
     pub fn mul(self, other: Fraction) -> Option<Fraction> {
+        if self.is_zero() || other.is_zero() {
+            return Some(Fraction::ZERO);
+        }
         let (left, right) = (common(self.num.abs(), other.den), common(other.num.abs(), self.den));
         let num = (self.num / left).checked_mul(other.num / right)?;
         let den = (self.den / right).checked_mul(other.den / left)?;
@@ -75,6 +84,13 @@ impl Fraction {
         let twice = remainder.abs().checked_mul(I256::from(2))?;
         let away = if twice >= self.den { scaled.signum() } else { I256::ZERO };
         i128::try_from(quotient + away).ok().map(Amount::from_atto)
+    }
+}
+
+impl std::ops::Neg for Fraction {
+    type Output = Fraction;
+    fn neg(self) -> Fraction {
+        Fraction { num: -self.num, den: self.den }
     }
 }
 
@@ -136,7 +152,16 @@ impl fmt::Debug for Fraction {
 
 /// The greatest common divisor of two numbers that are not negative; 1 for two zeros.
 fn common(a: I256, b: I256) -> I256 {
-    // Nearly all numbers fit 128 bits, where division is many times faster.
+    if a == I256::ONE || b == I256::ONE {
+        return I256::ONE;
+    }
+    // Most numbers fit 64 bits and nearly all 128, where division is many times faster.
+    if let (Ok(mut a), Ok(mut b)) = (u64::try_from(a), u64::try_from(b)) {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        return I256::from(a.max(1));
+    }
     if let (Ok(mut a), Ok(mut b)) = (u128::try_from(a), u128::try_from(b)) {
         while b != 0 {
             (a, b) = (b, a % b);

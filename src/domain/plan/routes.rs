@@ -49,7 +49,7 @@ pub fn curves(terms: &Terms, sums: &Sums, asked: &Asked, bound: Bound) -> Option
         Route::Credits => {
             let direct = crate::domain::money::sum(sums.providers.values().map(|provider| provider.direct))?;
             let discount = Curve::linear(direct.checked_sub(sums.list_base)?);
-            let markup = usage.add(&percentage)?.add(&bundle)?.sub(&base)?.sub(&discount)?;
+            let markup = usage.add(&percentage)?.sub(&base)?.sub(&discount)?.add(&bundle)?;
             parts.insert(Component::Markup, markup);
             parts.insert(Component::Discount, discount);
             parts.insert(Component::IdleOrExpired, Curve::constant(asked.expired));
@@ -85,9 +85,12 @@ pub fn curves(terms: &Terms, sums: &Sums, asked: &Asked, bound: Bound) -> Option
     parts.insert(Component::FlatFee, if terms.route == Route::Byok { fixed.clone() } else { flat });
     if !terms.value.is_zero() {
         let value = Curve::constant(monthly(terms.value)?);
-        parts.insert(Component::Other, fixed.min(&value)?.times(Fraction::whole(-1))?);
+        parts.insert(Component::Other, Curve::zero().sub(&fixed.min(&value)?)?);
     }
-    let paid = parts.values().try_fold(base.clone(), |paid, part| paid.add(part))?;
+    // Curves with many knots last, so that they are added once.
+    let mut adding: Vec<&Curve> = parts.values().chain([&base]).collect();
+    adding.sort_by_key(|curve| curve.knots.len());
+    let paid = total(adding.into_iter())?;
     if !terms.fx.is_zero() {
         // The value that comes with a fee is no payment; everything else is.
         let other = parts.get(&Component::Other).cloned().unwrap_or_else(Curve::zero);
