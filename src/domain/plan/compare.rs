@@ -176,9 +176,9 @@ impl RateShares {
             if units.is_zero() {
                 continue;
             }
-            let mut price = rate.curve(units, bound)?.at(Fraction::ONE)?.div(units.into())?;
+            let mut price = rate.curve(units, bound)?.at(Fraction::ONE)?.over(units.into())?;
             if rate.in_credits {
-                price = price.mul(terms.credit_price?.at(bound).into())?;
+                price = price.times(terms.credit_price?.at(bound).into())?;
             }
             each.insert(at, price);
         }
@@ -186,7 +186,7 @@ impl RateShares {
     }
 
     fn charge(&self, rates: &[(usize, Amount)]) -> Option<Amount> {
-        let charges = rates.iter().map(|(at, units)| self.0.get(at)?.mul((*units).into())?.to_amount());
+        let charges = rates.iter().map(|(at, units)| self.0.get(at)?.times((*units).into())?.to_amount());
         sum(charges.collect::<Option<Vec<_>>>()?)
     }
 }
@@ -296,6 +296,6 @@ fn each_unit(curves: &RouteCurves, lines: &[Line<'_>]) -> Option<BTreeMap<usize,
             *all = all.checked_add(*quantity)?;
         }
     }
-    let each = |(at, units): (usize, Amount)| Some((at, curves.rates.get(&at)?.at(Fraction::ONE)?.div(units.into())?));
+    let each = |(at, units): (usize, Amount)| Some((at, curves.rates.get(&at)?.at(Fraction::ONE)?.over(units.into())?));
     units.into_iter().filter(|(_, units)| !units.is_zero()).map(each).collect()
 }
