@@ -20,6 +20,7 @@ pub mod siblings;
 mod sides;
 pub mod slices;
 pub mod symbols;
+pub mod texts;
 mod units;
 
 use crate::domain::fault::Fault;
