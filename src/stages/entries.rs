@@ -1,7 +1,7 @@
 //! Normalises ledger rows: one name per model, what the ledger expects the provider to charge, replays
 //! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
-use super::facts::{Entry, EntryKind, Facts, LedgerInfo, Part, amount, room, stored};
+use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, Part, amount, room, stored};
 use super::reference::{Namer, Reference};
 use super::results::{Coverage, Quarantine, SliceStatus};
 use super::sides;
@@ -122,6 +122,17 @@ impl<'r> EntryReader<'r> {
         self.counts.entry((ledger, Some(date))).or_default().read += 1;
         self.facts.entries.push(entry);
         self.contents.push(row.content);
+        if row.upstream_cost.is_some() || row.credits_charged.is_some() {
+            let symbols = &mut self.facts.symbols;
+            let aside = Aside {
+                entry: index,
+                upstream_provider: symbols.optional(row.upstream_provider),
+                upstream_cost: stored(row.upstream_cost),
+                credits: stored(row.credits_charged),
+                credit_unit: symbols.optional(row.credit_unit),
+            };
+            self.facts.asides.push(aside);
+        }
     }
 
     /// Gives the attempts of a call one number, drops replays and sets aside rows that contradict an earlier
@@ -148,6 +159,13 @@ impl<'r> EntryReader<'r> {
         self.facts.entries.retain(|_| {
             index += 1;
             dropped.binary_search(&(index - 1)).is_err()
+        });
+        self.facts.asides.retain_mut(|aside| match dropped.binary_search(&aside.entry) {
+            Ok(_) => false,
+            Err(before) => {
+                aside.entry -= before as u32;
+                true
+            }
         });
     }
 
