@@ -37,7 +37,7 @@ pub(super) fn pages(path: &Path, shown: &str, sha256: &str, each: &mut EachPage<
         loop {
             number += 1;
             let mut rows = frame.slice(from as i64, PAGE_ROWS);
-            rows.align_chunks_par();
+            rows.rechunk_mut_par();
             texts_of_dictionaries(&mut rows, shown)?;
             let columns = columns(&rows, shown)?;
             let page = format!("{shown}#{number}");
