@@ -14,6 +14,7 @@ pub mod pages;
 pub mod preflight;
 pub mod publish;
 pub mod recover;
+pub mod series_csv;
 pub mod signals;
 pub mod state;
 pub mod verify;
