@@ -12,6 +12,7 @@ mod fault_server;
 mod faults;
 mod laws;
 mod oracle;
+mod plan_laws;
 mod plan_vectors;
 mod scenarios;
 mod tidy;

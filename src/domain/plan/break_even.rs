@@ -1,9 +1,10 @@
 //! From which volume own keys are cheaper: every crossing of two cost functions, exactly (contract 4.6, 4.8).
 
-use super::compare::{Asked, Comparison, compare};
+use super::compare::{Asked, Both, Comparison, compare};
 use super::cost::PlanError;
 use super::curve::{Curve, Tail, signs};
 use super::fraction::Fraction;
+use super::routes::RouteCurves;
 use super::{Range, Terms, UsageLine};
 use crate::domain::money::Amount;
 
@@ -48,19 +49,15 @@ impl Comparison {
             return Ok(None);
         }
         let side = |credits: &Curve, byok: &Curve| {
-            let difference = credits.sub(byok)?;
+            let difference = credits.minus(byok)?;
             cheaper(&difference, self.volume.into())
         };
-        let (credits, byok) = (&self.credits, &self.byok);
-        let (low, high) = match all_in {
-            false => {
-                (side(&credits.low_curves.cash, &byok.high_curves.cash), side(&credits.high_curves.cash, &byok.low_curves.cash))
-            }
-            true => (
-                side(&credits.low_curves.all_in, &byok.high_curves.all_in),
-                side(&credits.high_curves.all_in, &byok.low_curves.all_in),
-            ),
-        };
+        let curve = |curves: &RouteCurves| if all_in { curves.all_in.clone() } else { curves.cash.clone() };
+        let ends = |both: &Both| (curve(&both.low_curves), curve(&both.high_curves));
+        let (credits, byok) = (ends(&self.credits), ends(&self.byok));
+        let low = side(&credits.0, &byok.1);
+        let no_range = credits.0 == credits.1 && byok.0 == byok.1;
+        let high = if no_range { low.clone() } else { side(&credits.1, &byok.0) };
         let (certain, possible) = (low.ok_or(PlanError::Overflow)?, high.ok_or(PlanError::Overflow)?);
         Ok(Some(BreakEven { volume: self.volume, certain, possible }))
     }
@@ -68,7 +65,7 @@ impl Comparison {
     /// The cost of both routes at a volume, in money paid: a point of the curve in the report. `None` where a
     /// plan has no price for it.
     pub fn point(&self, volume: Amount) -> Option<Point> {
-        let at = Fraction::from(volume).div(self.volume.into())?;
+        let at = Fraction::from(volume).over(self.volume.into())?;
         let value = |curve: &Curve| curve.at(at).and_then(Fraction::to_amount);
         let range = |low: &Curve, high: &Curve| Some(Range { low: value(low)?, high: value(high)? });
         Some(Point {
@@ -143,14 +140,14 @@ fn cheaper(difference: &Curve, volume: Fraction) -> Option<Cheaper> {
         }
         let settled = match difference.tail {
             Tail::Between { low, high, slope, .. } => {
-                let (low, high) = (low.add(slope.mul(last)?)?, high.add(slope.mul(last)?)?);
+                let (low, high) = (low.plus(slope.times(last)?)?, high.plus(slope.times(last)?)?);
                 if low.sign() > 0 && slope.sign() >= 0 { Some(1) } else { (high.sign() < 0 && slope.sign() <= 0).then_some(-1) }
             }
             _ => None,
         };
         match settled {
             Some(sign) => open(&mut stretches, last, None, sign),
-            None => until = Some(last.mul(volume)?),
+            None => until = Some(last.times(volume)?),
         }
     }
     let mut regions: Vec<Region> = Vec::new();
@@ -161,13 +158,13 @@ fn cheaper(difference: &Curve, volume: Fraction) -> Option<Cheaper> {
             continue;
         }
         let to = match stretch.to {
-            Some(to) => Some(to.mul(volume)?),
+            Some(to) => Some(to.times(volume)?),
             None => None,
         };
         match regions.last_mut().filter(|_| joined) {
             Some(region) => (region.to, region.to_included) = (to, stretch.to_included),
             None => {
-                let (from, from_included) = (stretch.from.mul(volume)?, stretch.from_included);
+                let (from, from_included) = (stretch.from.times(volume)?, stretch.from_included);
                 regions.push(Region { from, from_included, to, to_included: stretch.to_included });
             }
         }
@@ -238,11 +235,9 @@ impl BreakEven {
         let volume = Fraction::from(self.volume);
         let crossings = self.certain.crossings();
         let stays = self.certain.stays_from().filter(|from| from.sign() > 0);
-        let far = |x: &Fraction| {
-            volume.sub(*x).map(|distance| if distance.sign() < 0 { Fraction::ZERO.sub(distance) } else { Some(distance) })
-        };
-        let nearest = || crossings.iter().copied().min_by_key(|x| far(x).flatten());
-        volume.sub(stays.or_else(nearest)?)?.to_amount()
+        let far = |x: &Fraction| volume.minus(*x).map(|distance| distance.max(-distance));
+        let nearest = || crossings.iter().copied().min_by_key(|x| far(x));
+        volume.minus(stays.or_else(nearest)?)?.to_amount()
     }
 }
 

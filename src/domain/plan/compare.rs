@@ -117,7 +117,10 @@ pub fn compare(credits: &Terms, byok: &Terms, usage: &[UsageLine], asked: &Asked
     let volume = sums.0.volume;
     let route = |terms: &Terms, sums: &Sums| {
         let low_curves = curves(terms, sums, asked, Bound::Low).ok_or(PlanError::Overflow)?;
-        let high_curves = curves(terms, sums, asked, Bound::High).ok_or(PlanError::Overflow)?;
+        let high_curves = match terms.has_ranges() {
+            true => curves(terms, sums, asked, Bound::High).ok_or(PlanError::Overflow)?,
+            false => low_curves.clone(),
+        };
         let (low, high) = (low_curves.month(volume)?, high_curves.month(volume)?);
         Ok::<_, PlanError>(Both { low, high, low_curves, high_curves })
     };
@@ -173,9 +176,9 @@ impl RateShares {
             if units.is_zero() {
                 continue;
             }
-            let mut price = rate.curve(units, bound)?.at(Fraction::ONE)?.div(units.into())?;
+            let mut price = rate.curve(units, bound)?.at(Fraction::ONE)?.over(units.into())?;
             if rate.in_credits {
-                price = price.mul(terms.credit_price?.at(bound).into())?;
+                price = price.times(terms.credit_price?.at(bound).into())?;
             }
             each.insert(at, price);
         }
@@ -183,7 +186,7 @@ impl RateShares {
     }
 
     fn charge(&self, rates: &[(usize, Amount)]) -> Option<Amount> {
-        let charges = rates.iter().map(|(at, units)| self.0.get(at)?.mul((*units).into())?.to_amount());
+        let charges = rates.iter().map(|(at, units)| self.0.get(at)?.times((*units).into())?.to_amount());
         sum(charges.collect::<Option<Vec<_>>>()?)
     }
 }
@@ -293,6 +296,6 @@ fn each_unit(curves: &RouteCurves, lines: &[Line<'_>]) -> Option<BTreeMap<usize,
             *all = all.checked_add(*quantity)?;
         }
     }
-    let each = |(at, units): (usize, Amount)| Some((at, curves.rates.get(&at)?.at(Fraction::ONE)?.div(units.into())?));
+    let each = |(at, units): (usize, Amount)| Some((at, curves.rates.get(&at)?.at(Fraction::ONE)?.over(units.into())?));
     units.into_iter().filter(|(_, units)| !units.is_zero()).map(each).collect()
 }

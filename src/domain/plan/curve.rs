@@ -44,7 +44,7 @@ pub struct End {
 impl Knot {
     /// The value at a point after the knot and not after the next one's left side.
     pub fn after(&self, x: Fraction) -> Option<Fraction> {
-        self.right.add(self.slope.mul(x.sub(self.x)?)?)
+        if self.slope.is_zero() { Some(self.right) } else { self.right.plus(self.slope.times(x.minus(self.x)?)?) }
     }
 
     fn smooth(x: Fraction, value: Fraction, slope: Fraction) -> Knot {
@@ -72,8 +72,9 @@ impl Curve {
     }
 
     pub fn is_zero(&self) -> bool {
+        // Without needless knots a curve that is 0 everywhere has one.
         let zero = |knot: &Knot| knot.at.is_zero() && knot.right.is_zero() && knot.slope.is_zero();
-        self.tail == Tail::Exact && self.knots.iter().all(zero)
+        self.tail == Tail::Exact && self.knots.len() == 1 && self.knots.iter().all(zero)
     }
 
     /// The last point with an exact value; `None` where there is no last one.
@@ -124,32 +125,48 @@ impl Curve {
         Some(Curve { knots, tail }.tidy())
     }
 
-    pub fn add(&self, other: &Curve) -> Option<Curve> {
+    pub fn plus(&self, other: &Curve) -> Option<Curve> {
+        if self.is_zero() || other.is_zero() {
+            return Some(if self.is_zero() { other.clone() } else { self.clone() });
+        }
         let mut knots = Vec::with_capacity(self.knots.len().max(other.knots.len()));
         for (a, b) in self.beside(other) {
-            knots.push(Knot { x: a.x, at: a.at.add(b.at)?, right: a.right.add(b.right)?, slope: a.slope.add(b.slope)? });
+            knots.push(Knot { x: a.x, at: a.at.plus(b.at)?, right: a.right.plus(b.right)?, slope: a.slope.plus(b.slope)? });
         }
         Some(Curve { knots, tail: self.tail_with(other)? }.tidy())
     }
 
-    pub fn sub(&self, other: &Curve) -> Option<Curve> {
-        self.add(&other.times(Fraction::whole(-1))?)
+    pub fn minus(&self, other: &Curve) -> Option<Curve> {
+        if other.is_zero() {
+            return Some(self.clone());
+        }
+        self.plus(&other.turned())
     }
 
     /// Every value times a factor.
     pub fn times(&self, factor: Fraction) -> Option<Curve> {
         let scaled = |knot: &Knot| {
-            let (at, right) = (knot.at.mul(factor)?, knot.right.mul(factor)?);
-            Some(Knot { x: knot.x, at, right, slope: knot.slope.mul(factor)? })
+            let (at, right) = (knot.at.times(factor)?, knot.right.times(factor)?);
+            Some(Knot { x: knot.x, at, right, slope: knot.slope.times(factor)? })
         };
         let tail = match self.tail {
             Tail::Between { from, low, high, slope } => {
-                let (a, b) = (low.mul(factor)?, high.mul(factor)?);
-                Tail::Between { from, low: a.min(b), high: a.max(b), slope: slope.mul(factor)? }
+                let (a, b) = (low.times(factor)?, high.times(factor)?);
+                Tail::Between { from, low: a.min(b), high: a.max(b), slope: slope.times(factor)? }
             }
             tail => tail,
         };
         Some(Curve { knots: self.knots.iter().map(scaled).collect::<Option<_>>()?, tail })
+    }
+
+    /// Every value with the other sign.
+    fn turned(&self) -> Curve {
+        let turned = |knot: &Knot| Knot { x: knot.x, at: -knot.at, right: -knot.right, slope: -knot.slope };
+        let tail = match self.tail {
+            Tail::Between { from, low, high, slope } => Tail::Between { from, low: -high, high: -low, slope: -slope },
+            tail => tail,
+        };
+        Curve { knots: self.knots.iter().map(turned).collect(), tail }
     }
 
     /// The larger of two values everywhere. What lies between two lines is compared where it is exact only.
@@ -164,7 +181,7 @@ impl Curve {
             let (high, low) = if (a.right, a.slope) >= (b.right, b.slope) { (a, b) } else { (b, a) };
             knots.push(Knot { x: a.x, at: a.at.max(b.at), right: high.right, slope: high.slope });
             if low.slope > high.slope {
-                let cross = a.x.add(high.right.sub(low.right)?.div(low.slope.sub(high.slope)?)?)?;
+                let cross = a.x.plus(high.right.minus(low.right)?.over(low.slope.minus(high.slope)?)?)?;
                 if pairs.get(index + 1).map(|(next, _)| next.x).or(last).is_none_or(|next| cross < next) {
                     knots.push(Knot::smooth(cross, high.after(cross)?, low.slope));
                 }
@@ -175,8 +192,7 @@ impl Curve {
     }
 
     pub fn min(&self, other: &Curve) -> Option<Curve> {
-        let turned = Fraction::whole(-1);
-        self.times(turned)?.max(&other.times(turned)?)?.times(turned)
+        self.turned().max(&other.turned()).map(|least| least.turned())
     }
 
     /// The value where something is paid, 0 where `paid` is 0: at points, and along whole pieces.
@@ -223,7 +239,7 @@ impl Curve {
         match self.tail {
             Tail::Exact => {
                 let knot = self.knots.last()?;
-                let constant = knot.right.sub(knot.slope.mul(knot.x)?)?;
+                let constant = knot.right.minus(knot.slope.times(knot.x)?)?;
                 Some((constant, constant, knot.slope))
             }
             Tail::Between { low, high, slope, .. } => Some((low, high, slope)),
@@ -242,7 +258,7 @@ impl Curve {
             return Some(Tail::Ends(last));
         }
         let (Some(a), Some(b)) = (self.beyond(), other.beyond()) else { return Some(Tail::Ends(last)) };
-        Some(Tail::Between { from: last, low: a.0.add(b.0)?, high: a.1.add(b.1)?, slope: a.2.add(b.2)? })
+        Some(Tail::Between { from: last, low: a.0.plus(b.0)?, high: a.1.plus(b.1)?, slope: a.2.plus(b.2)? })
     }
 
     /// Without knots where the function goes on as before.
@@ -268,7 +284,7 @@ pub fn signs(knot: &Knot, next: Option<Fraction>) -> Option<(i32, Option<Fractio
         let sign = if start == 0 { slope } else { start };
         return Some((sign, None, sign));
     }
-    let zero = knot.x.sub(knot.right.div(knot.slope)?)?;
+    let zero = knot.x.minus(knot.right.over(knot.slope)?)?;
     match next.map(|next| zero.cmp(&next)) {
         Some(Ordering::Equal | Ordering::Greater) => Some((start, None, start)),
         _ => Some((start, Some(zero), slope)),

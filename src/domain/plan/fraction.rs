@@ -45,19 +45,28 @@ impl Fraction {
         }
     }
 
-    pub fn add(self, other: Fraction) -> Option<Fraction> {
-        // Over the least common denominator, so that equal denominators stay as small as they are.
+    pub fn plus(self, other: Fraction) -> Option<Fraction> {
+        if self.is_zero() || other.is_zero() {
+            return Some(if self.is_zero() { other } else { self });
+        }
+        if self.den == other.den {
+            return Fraction::new(self.num.checked_add(other.num)?, self.den);
+        }
+        // Over the least common denominator, so that denominators stay as small as they can.
         let divisor = common(self.den, other.den);
         let (mine, its) = (other.den / divisor, self.den / divisor);
         let num = self.num.checked_mul(mine)?.checked_add(other.num.checked_mul(its)?)?;
         Fraction::new(num, self.den.checked_mul(mine)?)
     }
 
-    pub fn sub(self, other: Fraction) -> Option<Fraction> {
-        self.add(Fraction { num: -other.num, den: other.den })
+    pub fn minus(self, other: Fraction) -> Option<Fraction> {
+        self.plus(-other)
     }
 
-    pub fn mul(self, other: Fraction) -> Option<Fraction> {
+    pub fn times(self, other: Fraction) -> Option<Fraction> {
+        if self.is_zero() || other.is_zero() {
+            return Some(Fraction::ZERO);
+        }
         let (left, right) = (common(self.num.abs(), other.den), common(other.num.abs(), self.den));
         let num = (self.num / left).checked_mul(other.num / right)?;
         let den = (self.den / right).checked_mul(other.den / left)?;
@@ -65,8 +74,8 @@ impl Fraction {
     }
 
     /// `None` when `other` is 0, too.
-    pub fn div(self, other: Fraction) -> Option<Fraction> {
-        self.mul(Fraction::new(other.den, other.num)?)
+    pub fn over(self, other: Fraction) -> Option<Fraction> {
+        self.times(Fraction::new(other.den, other.num)?)
     }
 
     /// Rounded once at 18 decimals, half away from zero; exact where it has no more.
@@ -76,6 +85,13 @@ impl Fraction {
         let twice = remainder.abs().checked_mul(I256::from(2))?;
         let away = if twice >= self.den { scaled.signum() } else { I256::ZERO };
         i128::try_from(quotient + away).ok().map(Amount::from_atto)
+    }
+}
+
+impl std::ops::Neg for Fraction {
+    type Output = Fraction;
+    fn neg(self) -> Fraction {
+        Fraction { num: -self.num, den: self.den }
     }
 }
 
@@ -137,7 +153,16 @@ impl fmt::Debug for Fraction {
 
 /// The greatest common divisor of two numbers that are not negative; 1 for two zeros.
 fn common(a: I256, b: I256) -> I256 {
-    // Nearly all numbers fit 128 bits, where division is many times faster.
+    if a == I256::ONE || b == I256::ONE {
+        return I256::ONE;
+    }
+    // Most numbers fit 64 bits and nearly all 128, where division is many times faster.
+    if let (Ok(mut a), Ok(mut b)) = (u64::try_from(a), u64::try_from(b)) {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        return I256::from(a.max(1));
+    }
     if let (Ok(mut a), Ok(mut b)) = (u128::try_from(a), u128::try_from(b)) {
         while b != 0 {
             (a, b) = (b, a % b);
@@ -162,11 +187,11 @@ mod tests {
     #[test]
     fn arithmetic_is_exact() {
         let (third, half) = (fraction(1, 3), fraction(-2, -4));
-        assert_eq!(third.add(half), Some(fraction(5, 6)));
-        assert_eq!(third.sub(half), Some(fraction(-1, 6)));
-        assert_eq!(third.mul(half), Some(fraction(1, 6)));
-        assert_eq!(third.div(half), Some(fraction(2, 3)));
-        assert_eq!(third.div(Fraction::ZERO), None);
+        assert_eq!(third.plus(half), Some(fraction(5, 6)));
+        assert_eq!(third.minus(half), Some(fraction(-1, 6)));
+        assert_eq!(third.times(half), Some(fraction(1, 6)));
+        assert_eq!(third.over(half), Some(fraction(2, 3)));
+        assert_eq!(third.over(Fraction::ZERO), None);
         assert_eq!(Fraction::new(I256::ONE, I256::ZERO), None);
         assert_eq!(fraction(2, 3).to_amount().unwrap().to_string(), "0.666666666666666667");
         assert_eq!(fraction(-2, 3).to_string(), "-0.666666666666666667");
@@ -179,7 +204,7 @@ mod tests {
             (Fraction::new(huge - I256::from(2), huge - I256::ONE).unwrap(), Fraction::new(huge - I256::ONE, huge).unwrap());
         assert!(less < more && less < Fraction::ONE && Fraction::ZERO < less);
         assert_eq!(less.cmp(&less), Ordering::Equal);
-        assert_eq!(more.add(less), None);
+        assert_eq!(more.plus(less), None);
         assert!(fraction(-1, 3) < fraction(-1, 4) && fraction(-1, 3) < fraction(1, 3));
         for (a, b) in [(7, 5), (-7, 5), (22, 7), (1, 3), (0, 1), (355, 113)] {
             for (c, d) in [(3, 2), (-3, 2), (22, 7), (1, 3), (-1, 9)] {

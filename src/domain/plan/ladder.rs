@@ -56,7 +56,7 @@ pub struct RateTier {
 impl Ladder {
     /// The price of `volume × x` units, over `x`; prices are of a month.
     pub fn curve(&self, volume: Amount, bound: Bound) -> Option<Curve> {
-        let at = |units: Amount| Fraction::from(units).div(volume.into());
+        let at = |units: Amount| Fraction::from(units).over(volume.into());
         if volume.is_zero() {
             // Nothing of the unit, at any multiple: the smallest tier, as it is held for the other things in it.
             return self.tiers.first().map(|tier| Curve::constant(tier.price.at(bound)));
@@ -94,8 +94,8 @@ impl Ladder {
         let before = index.checked_sub(1).and_then(|index| self.tiers.get(index));
         let (Some(before), Some(units)) = (before, tier.included) else { return Some(Curve::line(price, Fraction::ZERO)) };
         let (from, start) = (at(before.included?)?, Fraction::from(before.price.at(bound)));
-        let slope = price.sub(start)?.div(at(units)?.sub(from)?)?;
-        Some(Curve::line(start.sub(slope.mul(from)?)?, slope))
+        let slope = price.minus(start)?.over(at(units)?.minus(from)?)?;
+        Some(Curve::line(start.minus(slope.times(from)?)?, slope))
     }
 
     /// The cheapest of the tiers that can be had once those before `index` are full.
@@ -119,8 +119,8 @@ impl Ladder {
 /// A full tier and what goes beyond it.
 fn beyond(tier: &Tier, overage: Range, volume: Amount, bound: Bound) -> Option<Curve> {
     let price = Fraction::from(overage.at(bound));
-    let full = Fraction::from(tier.price.at(bound)).sub(price.mul(tier.included?.into())?)?;
-    Some(Curve::line(full, price.mul(volume.into())?))
+    let full = Fraction::from(tier.price.at(bound)).minus(price.times(tier.included?.into())?)?;
+    Some(Curve::line(full, price.times(volume.into())?))
 }
 
 impl Pack {
@@ -129,17 +129,17 @@ impl Pack {
         if volume.is_zero() {
             return Some(Curve::zero());
         }
-        let (step, price) = (Fraction::from(self.units).div(volume.into())?, Fraction::from(self.price.at(bound)));
+        let (step, price) = (Fraction::from(self.units).over(volume.into())?, Fraction::from(self.price.at(bound)));
         let (mut x, mut value) = (Fraction::ZERO, Fraction::ZERO);
         let mut knots = Vec::new();
         // As many packs as the month's own volume needs, and many more.
         let needed = self.packs(volume)?.saturating_mul(2);
         for _ in 0..needed.clamp(PACK_STEPS_MAX, 10 * PACK_STEPS_MAX) {
-            let next = value.add(price)?;
+            let next = value.plus(price)?;
             knots.push(Knot { x, at: value, right: next, slope: Fraction::ZERO });
-            (x, value) = (x.add(step)?, next);
+            (x, value) = (x.plus(step)?, next);
         }
-        let slope = price.div(step)?;
+        let slope = price.over(step)?;
         let tail = Tail::Between { from: x, low: Fraction::ZERO, high: price, slope };
         Some(Curve { knots, tail })
     }
@@ -156,7 +156,7 @@ impl Rate {
     /// The price of `volume × x` units, over `x`, in the rate's own currency or credits.
     pub fn curve(&self, volume: Amount, bound: Bound) -> Option<Curve> {
         let per = Fraction::from(Amount::whole(i64::try_from(self.per).ok()?));
-        let each = |tier: &RateTier| Fraction::from(tier.price.at(bound)).div(per);
+        let each = |tier: &RateTier| Fraction::from(tier.price.at(bound)).over(per);
         if volume.is_zero() {
             return Some(Curve::zero());
         }
@@ -165,11 +165,11 @@ impl Rate {
         for (index, tier) in self.tiers.iter().enumerate() {
             let next = self.tiers.get(index + 1);
             let price = each(tier)?;
-            let constant = if self.graduated { paid.sub(price.mul(tier.from.into())?)? } else { Fraction::ZERO };
-            let curve = Curve::line(constant, price.mul(volume.into())?);
+            let constant = if self.graduated { paid.minus(price.times(tier.from.into())?)? } else { Fraction::ZERO };
+            let curve = Curve::line(constant, price.times(volume.into())?);
             if let Some(next) = next {
-                paid = paid.add(price.mul(Fraction::from(next.from).sub(tier.from.into())?)?)?;
-                let x = Fraction::from(next.from).div(volume.into())?;
+                paid = paid.plus(price.times(Fraction::from(next.from).minus(tier.from.into())?)?)?;
+                let x = Fraction::from(next.from).over(volume.into())?;
                 parts.push((curve, Some(End { x, included: false })));
             } else {
                 parts.push((curve, None));

@@ -163,6 +163,18 @@ impl Terms {
     }
 }
 
+impl Terms {
+    /// Some figure is a range, so that the two ends of the cost differ.
+    pub fn has_ranges(&self) -> bool {
+        let ladders = self.subscription.iter().chain(self.steps.iter().map(|step| &step.ladder));
+        let tiers = ladders.flat_map(|ladder| &ladder.tiers).flat_map(|tier| [Some(tier.price), tier.overage]).flatten();
+        let rates = self.rates.iter().flat_map(|rate| &rate.tiers).map(|tier| tier.price);
+        let alone =
+            [Some(self.flat_fee), self.percent, self.pack.map(|pack| pack.price), self.credit_price, Some(self.ops_hours)];
+        alone.into_iter().flatten().chain(tiers).chain(rates).any(|range| range.low != range.high)
+    }
+}
+
 /// Every day of the calendar.
 pub const ALWAYS: Days = Days { from: NaiveDate::MIN, to: NaiveDate::MAX };
 

@@ -41,7 +41,7 @@ pub fn curves(terms: &Terms, sums: &Sums, asked: &Asked, bound: Bound) -> Option
     let bundle = bundle(terms, sums, days, bound)?;
     let percentage = percentage(terms, sums, bound)?;
     let from_balance = match terms.route {
-        Route::Credits => usage.add(&percentage)?,
+        Route::Credits => usage.plus(&percentage)?,
         Route::Byok => percentage.clone(),
     };
     let mut parts = BTreeMap::new();
@@ -49,7 +49,7 @@ pub fn curves(terms: &Terms, sums: &Sums, asked: &Asked, bound: Bound) -> Option
         Route::Credits => {
             let direct = crate::domain::money::sum(sums.providers.values().map(|provider| provider.direct))?;
             let discount = Curve::linear(direct.checked_sub(sums.list_base)?);
-            let markup = usage.add(&percentage)?.add(&bundle)?.sub(&base)?.sub(&discount)?;
+            let markup = usage.plus(&percentage)?.minus(&base)?.minus(&discount)?.plus(&bundle)?;
             parts.insert(Component::Markup, markup);
             parts.insert(Component::Discount, discount);
             parts.insert(Component::IdleOrExpired, Curve::constant(asked.expired));
@@ -57,8 +57,8 @@ pub fn curves(terms: &Terms, sums: &Sums, asked: &Asked, bound: Bound) -> Option
         Route::Byok => {
             let step = total(steps.values())?;
             let step_base = Curve::linear(sums.step_base);
-            parts.insert(Component::Discount, usage.sub(&step)?.sub(&base.sub(&step_base)?)?);
-            parts.insert(Component::SubscriptionStep, step.sub(&step_base)?);
+            parts.insert(Component::Discount, usage.minus(&step)?.minus(&base.minus(&step_base)?)?);
+            parts.insert(Component::SubscriptionStep, step.minus(&step_base)?);
             parts.insert(Component::ByokPlatformFee, percentage.clone());
         }
     }
@@ -76,30 +76,33 @@ pub fn curves(terms: &Terms, sums: &Sums, asked: &Asked, bound: Bound) -> Option
             None if terms.route == Route::Credits => from_balance.clone(),
             None => usage.clone(),
         };
-        minimum = minimum.add(&Curve::constant(least.amount).sub(&spent)?.max(&Curve::zero())?)?;
+        minimum = minimum.plus(&Curve::constant(least.amount).minus(&spent)?.max(&Curve::zero())?)?;
     }
     parts.insert(Component::Minimum, minimum);
     let flat = Curve::constant(monthly(terms.flat_fee.at(bound))?);
-    let fixed = flat.add(&bundle)?;
+    let fixed = flat.plus(&bundle)?;
     // A bundle of credits stands in place of list cost: it is markup. With own keys it is a fee of the platform.
     parts.insert(Component::FlatFee, if terms.route == Route::Byok { fixed.clone() } else { flat });
     if !terms.value.is_zero() {
         let value = Curve::constant(monthly(terms.value)?);
-        parts.insert(Component::Other, fixed.min(&value)?.times(Fraction::whole(-1))?);
+        parts.insert(Component::Other, Curve::zero().minus(&fixed.min(&value)?)?);
     }
-    let paid = parts.values().try_fold(base.clone(), |paid, part| paid.add(part))?;
+    // Curves with many knots last, so that they are added once.
+    let mut adding: Vec<&Curve> = parts.values().chain([&base]).collect();
+    adding.sort_by_key(|curve| curve.knots.len());
+    let paid = total(adding.into_iter())?;
     if !terms.fx.is_zero() {
         // The value that comes with a fee is no payment; everything else is.
         let other = parts.get(&Component::Other).cloned().unwrap_or_else(Curve::zero);
-        parts.insert(Component::Fx, paid.sub(&other)?.times(terms.fx.into())?);
+        parts.insert(Component::Fx, paid.minus(&other)?.times(terms.fx.into())?);
     }
     let cash = match parts.get(&Component::Fx) {
-        Some(fx) => paid.add(fx)?,
+        Some(fx) => paid.plus(fx)?,
         None => paid,
     };
     let wage = asked.wage.or(terms.wage).unwrap_or_default();
     let hours = Curve::constant(monthly(terms.ops_hours.at(bound).times(wage)?)?);
-    let all_in = cash.add(&hours)?;
+    let all_in = cash.plus(&hours)?;
     parts.insert(Component::OpsHours, hours);
     parts.retain(|_, curve| !curve.is_zero());
     Some(RouteCurves { base, parts, cash, all_in, bundle, percentage, steps, rates })
@@ -112,7 +115,7 @@ impl RouteCurves {
     /// More volume than the plan has a price for, or a figure that does not fit.
     pub fn month(&self, volume: Amount) -> Result<Cost, PlanError> {
         if let Some(last) = self.cash.last().filter(|last| *last < Fraction::ONE) {
-            let last = last.mul(volume.into()).and_then(Fraction::to_amount).ok_or(PlanError::Overflow)?;
+            let last = last.times(volume.into()).and_then(Fraction::to_amount).ok_or(PlanError::Overflow)?;
             return Err(PlanError::Beyond { volume, last });
         }
         let at = |curve: &Curve| curve.at(Fraction::ONE).and_then(Fraction::to_amount).ok_or(PlanError::Overflow);
@@ -128,7 +131,7 @@ impl RouteCurves {
 }
 
 fn total<'a>(curves: impl Iterator<Item = &'a Curve>) -> Option<Curve> {
-    curves.into_iter().try_fold(Curve::zero(), |sum, curve| sum.add(curve))
+    curves.into_iter().try_fold(Curve::zero(), |sum, curve| sum.plus(curve))
 }
 
 /// Prices of each rate for all its units, in money.
@@ -165,17 +168,17 @@ fn provider_curves(
         let mut curve = Curve::linear(provider.direct);
         if !provider.debited.is_zero() {
             let price = Fraction::from(terms.credit_price?.at(bound));
-            curve = curve.add(&Curve::linear(price.mul(provider.debited.into())?))?;
+            curve = curve.plus(&Curve::linear(price.times(provider.debited.into())?))?;
         }
         for (at, units) in &provider.rates {
             let all = sums.rate_units(*at)?;
             if !all.is_zero() {
-                let share = Fraction::from(*units).div(all.into())?;
-                curve = curve.add(&rates.get(at)?.times(share)?)?;
+                let share = Fraction::from(*units).over(all.into())?;
+                curve = curve.plus(&rates.get(at)?.times(share)?)?;
             }
         }
         for (_, step) in steps.iter().filter(|(at, _)| terms.steps.get(**at).is_some_and(|step| step.provider == *name)) {
-            curve = curve.add(step)?;
+            curve = curve.plus(step)?;
         }
         curves.insert(name.clone(), curve);
     }
@@ -193,7 +196,7 @@ fn bundle(terms: &Terms, sums: &Sums, days: Portion, bound: Bound) -> Option<Cur
         None => Curve::zero(),
     };
     match &terms.pack {
-        Some(pack) => subscription.add(&pack.curve(units, bound)?),
+        Some(pack) => subscription.plus(&pack.curve(units, bound)?),
         None => Some(subscription),
     }
 }
@@ -221,12 +224,12 @@ fn percentage(terms: &Terms, sums: &Sums, bound: Bound) -> Option<Curve> {
     let all = Curve::linear(list);
     let beyond = match terms.allowance {
         None => all,
-        Some(Allowance::ListCost(free)) => all.sub(&Curve::constant(free))?.max(&Curve::zero())?,
+        Some(Allowance::ListCost(free)) => all.minus(&Curve::constant(free))?.max(&Curve::zero())?,
         // Calls beyond the free ones are taken at the average list cost of all.
         Some(Allowance::Requests(_)) if sums.requests.is_zero() => Curve::zero(),
         Some(Allowance::Requests(free)) => {
-            let free = Fraction::from(free).div(sums.requests.into())?.mul(list.into())?;
-            all.sub(&Curve::constant(free))?.max(&Curve::zero())?
+            let free = Fraction::from(free).over(sums.requests.into())?.times(list.into())?;
+            all.minus(&Curve::constant(free))?.max(&Curve::zero())?
         }
     };
     beyond.times(percent.at(bound).into())
@@ -237,6 +240,6 @@ fn deposit_fee(deposit: &Deposit, paid: &Curve, deposits: u32) -> Option<Curve> 
     if paid.is_zero() {
         return Some(Curve::zero());
     }
-    let least = Fraction::from(deposit.minimum).mul(Fraction::whole(i64::from(deposits)))?;
+    let least = Fraction::from(deposit.minimum).times(Fraction::whole(i64::from(deposits)))?;
     paid.times(deposit.part.into())?.max(&Curve::constant(least))?.where_paid(paid)
 }
