@@ -11,7 +11,10 @@ mod errors;
 mod fault_server;
 mod laws;
 mod oracle;
+mod providers;
 mod scenarios;
+#[allow(dead_code)] // Each test takes the faults that it needs.
+mod simulator;
 mod tidy;
 mod vectors;
 mod worlds;
