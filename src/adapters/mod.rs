@@ -6,7 +6,7 @@ mod bfl;
 pub mod columns;
 mod elevenlabs;
 mod fal;
-mod fields;
+pub mod fields;
 mod google;
 mod groq;
 mod heygen;
