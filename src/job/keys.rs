@@ -165,6 +165,7 @@ pub const JOB_API: Keys = Keys {
             "\"https://oauth2.googleapis.com/token\"",
         ),
         key("trailing_days", "the provider's own", "days, 1 to 400, before the as-of day that are asked again each night", "35"),
+        key("pause_ms", "the provider's own", "least time between two questions of the account", "1000"),
         key(
             "settings",
             "{}",

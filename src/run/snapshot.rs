@@ -110,7 +110,8 @@ fn read_pull(
             }
         };
         let report = report_of(adapter, pull, &page).map_err(protocol)?;
-        let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
+        let keyed = adapter.rows_are_keyed(&report);
+        let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank, keyed };
         lines.open_page(number, info, order, short);
         if let Some(days) = pull.covers {
             lines.push(crate::domain::usage::Line::Covers(days));

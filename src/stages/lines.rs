@@ -197,7 +197,7 @@ impl<'r> LineReader<'r> {
         }
         let source = self.got.facts.sources[usize::from(self.mark.source)].clone();
         let report = &self.got.facts.reports[usize::from(self.mark.report)];
-        let estimated = charge.basis == CostBasis::Estimated || report.measures == Measures::Estimate;
+        let estimated = charge.basis == CostBasis::Estimated || report.measures.is_beside();
         if estimated || charge.residue != 0 {
             self.beside(charge, &source, date, estimated);
         }
@@ -286,9 +286,10 @@ impl<'r> LineReader<'r> {
     fn beside(&mut self, charge: &Charge<'_>, source: &SourceInfo, day: NaiveDate, estimated: bool) {
         let provider = self.got.facts.symbols.text(source.provider);
         let account = self.got.facts.symbols.text(source.account).to_string();
-        let report = self.got.facts.reports[usize::from(self.mark.report)].name;
+        let info = &self.got.facts.reports[usize::from(self.mark.report)];
+        let (report, what) = (info.name, if info.measures == Measures::Balance { "left" } else { "estimated" });
         if let Some(cost) = charge.cost.filter(|_| estimated) {
-            let key = (format!("{provider}/{report} estimated"), account.clone(), day, charge.currency);
+            let key = (format!("{provider}/{report} {what}"), account.clone(), day, charge.currency);
             let sum = self.got.controls.entry(key).or_default();
             *sum = sum.checked_add(cost).unwrap_or(*sum);
         }

@@ -14,6 +14,7 @@ mod laws;
 mod oracle;
 mod providers;
 mod scenarios;
+mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;
 mod tidy;
