@@ -1,5 +1,6 @@
 //! The whole night on one screen, and the other commands. Only connects; every rule is in its room.
 
+mod from_ledger;
 pub mod reference;
 pub mod snapshot;
 

@@ -72,6 +72,11 @@ fn read_sources(loaded: &Loaded, progress: &Progress) -> Result<Pulled, Fault> {
             }
             stage.advance(1);
         }
+        if source.costs_from_ledger {
+            lines.open_pull();
+            super::from_ledger::read(loaded, source, number, source.pulls.len(), &mut lines)?;
+            usable += 1;
+        }
         stage.done(&format!("{} {}, {} files", source.provider, source.account, inputs.len() - before));
     }
     if let (0, Some(first)) = (usable, unusable.first()) {
