@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode as ProcessCode;
-use tieout::cli::{Cli, Command, Run, Status};
+use tieout::cli::{Backtest, Cli, Command, Run, Status};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
@@ -22,7 +22,8 @@ fn main() -> ProcessCode {
     signals::prepare();
     let code = match cli.command {
         Command::Run(arguments) => run_job(&arguments),
-        Command::Check(arguments) => finish(check(&arguments.job)),
+        Command::Check(arguments) => finish(check(&arguments.job, arguments.online)),
+        Command::Backtest(arguments) => finish(backtest(&arguments)),
         Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
         Command::Status(arguments) => finish(status(&arguments)),
     };
@@ -31,7 +32,20 @@ fn main() -> ProcessCode {
 
 fn run_job(arguments: &Run) -> ExitCode {
     let asked = Asked { as_of: arguments.as_of.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
-    let options = Options { asked, backfill: arguments.backfill, dry_run: arguments.dry_run };
+    let Some(deadline) = verify::parse_age(&arguments.deadline).and_then(|time| time.to_std().ok()) else {
+        let what = format!("--deadline: {:?} is no time", arguments.deadline);
+        return report(&Fault::new(ExitCode::Usage, "", what, "write it like 2h, 90m or 30s"), None);
+    };
+    let options = Options {
+        asked,
+        backfill: arguments.backfill,
+        dry_run: arguments.dry_run,
+        offline: arguments.offline,
+        require_complete: arguments.require_complete,
+        require_settled: arguments.require_settled,
+        accept_shrink: arguments.accept_shrink,
+        deadline,
+    };
     let progress = Progress::on_stderr(arguments.quiet);
     let (now, run_id) = (clock::now(), clock::run_id());
     let outcome = guarded(|| run::run(&arguments.job, &options, now, &run_id, &progress));
@@ -64,8 +78,13 @@ fn landed(done: &Done) -> String {
     }
 }
 
-fn check(job: &Path) -> Result<(), Fault> {
+fn check(job: &Path, online: bool) -> Result<(), Fault> {
     let loaded = guarded(|| run::check(job, clock::now()))?;
+    if online {
+        for tried in guarded(|| run::fetched::try_credentials(&loaded, clock::now()))? {
+            print(&tried)?;
+        }
+    }
     let (job, window) = (&loaded.job, loaded.reference.window);
     let said = format!(
         "{}: {} ledgers, {} sources, {} price books, days {} to {}: all in order",
@@ -77,6 +96,24 @@ fn check(job: &Path) -> Result<(), Fault> {
         loaded.reference.business_date(),
     );
     print(&said)
+}
+
+fn backtest(arguments: &Backtest) -> Result<(), Fault> {
+    let found = guarded(|| match (&arguments.series, &arguments.job) {
+        (Some(series), _) => {
+            let settings = run::backtest::settings(arguments)?;
+            run::backtest::of_file(series, arguments.labels.as_deref(), &settings)
+        }
+        (None, Some(job)) => {
+            let asked = Asked { as_of: arguments.as_of.clone(), ..Asked::default() };
+            run::backtest::of_job(job, &asked, clock::now(), &Progress::on_stderr(arguments.quiet))
+        }
+        (None, None) => Err(Fault::new(ExitCode::Usage, "", "neither a job nor --series", "name a job file or --series FILE")),
+    })?;
+    print(&String::from_utf8_lossy(&found.rows))?;
+    // A closed stderr changes nothing about the outcome.
+    let _ = write!(std::io::stderr(), "{}", found.summary);
+    Ok(())
 }
 
 fn status(arguments: &Status) -> Result<(), Fault> {

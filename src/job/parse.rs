@@ -3,8 +3,9 @@
 
 use super::api::{self, PullLimits};
 use super::checked::currency;
-use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
 use super::nearest::{did_you_mean, nearest};
+use super::spikes;
 use super::toml_at::{self, Origin, Section, Value, quoted};
 use super::{Job, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
@@ -70,6 +71,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         }
         sources.push((source, section.line()));
     }
+    let spikes = top.get("spikes").map(|value| value.section(&JOB_SPIKES)).transpose()?;
+    let spikes = spikes::settings(spikes.as_ref(), time_zone, reporting_currency)?;
     Ok(Job {
         file: file.to_path_buf(),
         name,
@@ -87,6 +90,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         names,
         fx,
         byte_order_mark,
+        spikes,
         named: folder.named,
     })
 }

@@ -7,6 +7,7 @@ pub mod classify;
 pub mod drift;
 pub mod entries;
 pub mod facts;
+pub mod fetched;
 mod figures;
 mod frame;
 pub mod lines;
@@ -19,6 +20,7 @@ pub mod results;
 pub mod siblings;
 mod sides;
 pub mod slices;
+pub mod spikes;
 pub mod symbols;
 mod units;
 
@@ -59,5 +61,5 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls })
+    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, ..Outcome::default() })
 }
