@@ -1,7 +1,7 @@
 //! All ten providers over HTTP: the job in jobs/simulated.toml, run against the simulator, publishes the same bytes
 //! as a job that reads the same pages from disk.
 
-use crate::simulator::{ACCOUNTS, Simulator, World, google, key, save};
+use crate::simulator::{ACCOUNTS, Saved, Simulator, World, google, key, save};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -92,7 +92,15 @@ impl Place {
             let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let folder = self.dir.path().join("pages").join(&provider).join(&account);
             write!(found, "[[source]]\nprovider = \"{provider}\"\naccount = \"{account}\"\n\n").unwrap();
+            let mut answers: Vec<Saved> = Vec::new();
             for chain in save(world, &provider, &account, &settings, days, &folder) {
+                // Chains for the same days of a report are one answer.
+                match answers.iter_mut().find(|other| (&other.report, other.days) == (&chain.report, chain.days)) {
+                    Some(answer) => answer.files.extend(chain.files),
+                    None => answers.push(chain),
+                }
+            }
+            for chain in answers {
                 let files: Vec<String> = chain.files.iter().map(|path| format!("{path:?}")).collect();
                 write!(
                     found,

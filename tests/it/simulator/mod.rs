@@ -209,9 +209,12 @@ pub fn reply(world: &World, provider: &str, seen: &Seen) -> Reply {
     }
 }
 
-/// The key of an account. Unlike any other text, so that it can be looked for in everything that is written.
+/// The key of an account. No part of it is like any other text, so that it can be looked for in everything that is
+/// written.
 pub fn key(provider: &str, account: &str) -> String {
-    format!("simkey-{provider}-{account}-{}", std::process::id())
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(format!("{provider} {account} {}", std::process::id()));
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whose key a header shows, after the word that stands before it.
