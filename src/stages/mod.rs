@@ -22,6 +22,7 @@ mod sides;
 pub mod slices;
 pub mod spikes;
 pub mod symbols;
+pub mod texts;
 mod units;
 
 use crate::domain::fault::Fault;
