@@ -70,7 +70,7 @@ impl Place {
     }
 
     /// The job with each API replaced by the pages that it gives, saved under the names that pulled pages have.
-    fn from_disk(&self, world: &World) -> String {
+    fn disk_job(&self, world: &World) -> String {
         let job = fs::read_to_string(self.dir.path().join("jobs/simulated.toml")).unwrap();
         let days = Days { from: "2026-10-08".parse().unwrap(), to: "2026-11-19".parse().unwrap() };
         let mut parts = job.split("[[source]]");
@@ -163,7 +163,7 @@ fn ten_providers_over_http_publish_what_their_pages_on_disk_do() {
     for (provider, _) in PORTS {
         assert!(!simulator.seen(provider).is_empty(), "{provider} was not asked");
     }
-    let job = place.from_disk(&World::demo());
+    let job = place.disk_job(&World::demo());
     let read = place.run(&job, &simulator);
     assert_eq!(read.status.code(), Some(0), "{}", stderr(&read));
     let (http, disk) = (place.published("simulated"), place.published("disk"));
