@@ -14,6 +14,7 @@ mod faults;
 mod laws;
 mod oracle;
 mod plan_laws;
+mod plan_shapes;
 mod plan_vectors;
 mod providers;
 mod scenarios;

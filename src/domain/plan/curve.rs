@@ -290,3 +290,65 @@ pub fn signs(knot: &Knot, next: Option<Fraction>) -> Option<(i32, Option<Fractio
         _ => Some((start, Some(zero), slope)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(number: i64) -> Fraction {
+        Fraction::whole(number)
+    }
+
+    /// 5 up to 10, itself included; then 3 + 2x up to 20, itself excluded; then 0.
+    fn jumpy() -> Curve {
+        let end = |x: i64, included: bool| Some(End { x: whole(x), included });
+        let parts = [
+            (Curve::constant(whole(5)), end(10, true)),
+            (Curve::line(whole(3), whole(2)), end(20, false)),
+            (Curve::zero(), None),
+        ];
+        Curve::splice(&parts).unwrap()
+    }
+
+    #[test]
+    fn parts_end_where_they_say() {
+        let curve = jumpy();
+        let at = |x: i64| curve.at(whole(x)).unwrap();
+        assert_eq!([0, 10, 11, 19, 20, 21].map(at), [5, 5, 25, 41, 0, 0].map(whole));
+        assert_eq!(curve.at(whole(-1)), None);
+        assert_eq!((curve.last(), curve.knots.len()), (None, 3));
+    }
+
+    #[test]
+    fn sums_and_the_larger_of_two_agree_with_their_values() {
+        let (a, b) = (jumpy(), Curve::line(whole(-4), whole(1)));
+        let (sum, less, high, low) = (a.plus(&b).unwrap(), a.minus(&b).unwrap(), a.max(&b).unwrap(), a.min(&b).unwrap());
+        for half in 0..100 {
+            let x = whole(half).over(whole(2)).unwrap();
+            let (p, q) = (a.at(x).unwrap(), b.at(x).unwrap());
+            assert_eq!(sum.at(x), p.plus(q), "{half}");
+            assert_eq!(less.at(x), p.minus(q), "{half}");
+            assert_eq!((high.at(x), low.at(x)), (Some(p.max(q)), Some(p.min(q))), "{half}");
+        }
+        assert!(a.minus(&a).unwrap().is_zero());
+    }
+
+    #[test]
+    fn a_curve_that_ends_ends_every_sum() {
+        let end = Curve::splice(&[(Curve::constant(whole(1)), Some(End { x: whole(7), included: true }))]).unwrap();
+        let sum = end.plus(&jumpy()).unwrap();
+        assert_eq!((sum.last(), sum.at(whole(7)), sum.at(whole(8))), (Some(whole(7)), Some(whole(6)), None));
+        assert_eq!(end.max(&jumpy()).unwrap().tail, Tail::Ends(whole(7)));
+    }
+
+    #[test]
+    fn what_lies_between_two_lines_stays_between_them() {
+        let knots = vec![Knot { x: whole(0), at: whole(0), right: whole(5), slope: whole(0) }];
+        let tail = Tail::Between { from: whole(1), low: whole(0), high: whole(5), slope: whole(5) };
+        let packs = Curve { knots, tail };
+        let sum = packs.minus(&Curve::linear(whole(2))).unwrap();
+        assert_eq!(sum.tail, Tail::Between { from: whole(1), low: whole(0), high: whole(5), slope: whole(3) });
+        let turned = Curve::linear(whole(2)).minus(&packs).unwrap();
+        assert_eq!(turned.tail, Tail::Between { from: whole(1), low: whole(-5), high: whole(0), slope: whole(-3) });
+    }
+}

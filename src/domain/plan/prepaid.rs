@@ -97,3 +97,63 @@ pub fn draw_down(lots: &[Lot], draws: &[(NaiveDate, Draw)], days: Days) -> Optio
     month.opening = out.checked_sub(month.purchased)?.checked_sub(month.granted)?;
     Some(month)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::period::parse_day;
+
+    fn day(text: &str) -> NaiveDate {
+        parse_day(text).unwrap()
+    }
+
+    fn lot(bought: &str, units: i64, expires: Option<&str>, granted: bool) -> Lot {
+        Lot { day: day(bought), units: Amount::whole(units), expires: expires.map(day), granted }
+    }
+
+    #[test]
+    fn months_roll_forward_whatever_happens_in_them() {
+        let lots = [
+            lot("2026-01-10", 100, Some("2026-03-05"), false),
+            lot("2026-02-01", 30, None, true),
+            lot("2026-02-20", 50, Some("2026-04-20"), false),
+            lot("2026-04-02", 7, None, false),
+        ];
+        let draws = [
+            (day("2026-01-09"), Draw::Use(Amount::whole(2))),
+            (day("2026-01-31"), Draw::Use(Amount::whole(40))),
+            (day("2026-02-10"), Draw::Refund(Amount::whole(5))),
+            (day("2026-03-04"), Draw::Use(Amount::whole(45))),
+            (day("2026-03-06"), Draw::Use(Amount::whole(20))),
+            (day("2026-04-25"), Draw::Leave(Settlement::Refund)),
+            (day("2026-04-26"), Draw::Use(Amount::ONE)),
+        ];
+        let months = ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01", "2026-05-01"].map(day);
+        let pools: Vec<PoolMonth> =
+            months.windows(2).map(|ends| draw_down(&lots, &draws, Days { from: ends[0], to: ends[1] }).unwrap()).collect();
+        for (before, after) in pools.iter().zip(pools.iter().skip(1)) {
+            assert_eq!(before.closing, after.opening);
+        }
+        let whole = |figure: fn(&PoolMonth) -> Amount| pools.iter().map(|pool| figure(pool).to_string()).collect::<Vec<_>>();
+        assert_eq!(whole(|pool| pool.opening), ["0", "60", "135", "60"]);
+        assert_eq!(whole(|pool| pool.purchased), ["100", "50", "0", "7"]);
+        assert_eq!(whole(|pool| pool.granted), ["0", "30", "0", "0"]);
+        assert_eq!(whole(|pool| pool.used), ["40", "0", "65", "0"]);
+        // Ten of the first lot are left when it expires; the third lot's thirty expire before the pool is left.
+        assert_eq!(whole(|pool| pool.expired), ["0", "0", "10", "30"]);
+        assert_eq!(whole(|pool| pool.refunded), ["0", "5", "0", "37"]);
+        assert_eq!(whole(|pool| pool.short), ["2", "0", "0", "1"]);
+        assert_eq!(whole(|pool| pool.closing), ["60", "135", "60", "0"]);
+    }
+
+    #[test]
+    fn leaving_forfeits_refunds_or_carries() {
+        let lots = [lot("2026-01-01", 10, None, false)];
+        let january = Days { from: day("2026-01-01"), to: day("2026-02-01") };
+        let left = |how| draw_down(&lots, &[(day("2026-01-20"), Draw::Leave(how))], january).unwrap();
+        let ends = |pool: PoolMonth| [pool.expired, pool.refunded, pool.closing].map(|amount| amount.to_string());
+        assert_eq!(ends(left(Settlement::Forfeit)), ["10", "0", "0"]);
+        assert_eq!(ends(left(Settlement::Refund)), ["0", "10", "0"]);
+        assert_eq!(ends(left(Settlement::Carry)), ["0", "0", "10"]);
+    }
+}

@@ -27,12 +27,10 @@ impl Portion {
     /// falls until their start, each rounded half away from zero. So the parts of a month sum to the whole,
     /// however it is cut (TV28, TV29). `None` only if it does not fit.
     pub fn share(&self, amount: Amount, places: u32) -> Option<Amount> {
-        let until = |day: u32| {
-            // The end of the month takes the amount itself, whatever decimals it has.
-            if day == self.of {
-                return Some(amount);
-            }
-            amount.mul_div(i128::from(day), i128::from(self.of)).map(|part| part.rounded(places))
+        // The end of the month takes the amount itself, whatever decimals it has.
+        let until = |day: u32| match day == self.of {
+            true => Some(amount),
+            false => amount.mul_div(i128::from(day), i128::from(self.of)).map(|part| part.rounded(places)),
         };
         until(self.to)?.checked_sub(until(self.from)?)
     }
