@@ -5,6 +5,7 @@ pub mod csv;
 pub mod laws;
 pub mod tables;
 pub mod text;
+pub mod whatif;
 
 mod controls;
 mod layout;

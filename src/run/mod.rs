@@ -5,6 +5,7 @@ pub mod fetched;
 mod from_ledger;
 pub mod reference;
 pub mod snapshot;
+pub mod whatif;
 
 use crate::domain::fault::{ExitCode, Fault};
 use crate::edge::log::Progress;

@@ -16,6 +16,7 @@ mod invoices;
 mod prepaid;
 pub mod price;
 pub mod rows;
+pub mod suppose;
 mod totals;
 pub mod usage;
 
