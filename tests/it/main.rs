@@ -17,6 +17,7 @@ mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
 mod providers;
+mod savings;
 mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
