@@ -228,6 +228,11 @@ fn an_interrupt_ends_the_fetching_at_once() {
     while world.server.seen().is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    // What is in memory is never written out by a crash.
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core: Vec<&str> =
+        limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"]);
     let asked = std::time::Instant::now();
     let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
@@ -235,4 +240,34 @@ fn an_interrupt_ends_the_fetching_at_once() {
     assert_eq!((output.status.code(), world.runs()), (Some(143), vec![]), "{}", String::from_utf8_lossy(&output.stderr));
     world.heal();
     assert_eq!(world.run(&[]).code, 0);
+}
+
+#[test]
+fn a_crash_while_fetching_loses_nothing_that_has_landed() {
+    let clean = World::new(&["openai", "anthropic"], "");
+    assert_eq!(clean.run(&[]).code, 0);
+    for (point, asked) in [("page-kept", 2), ("answer-landed", 1)] {
+        let world = World::new(&["openai", "anthropic"], "freshness_minutes = 60");
+        let ran = world.tieout("run", &[], &[("TIEOUT_CRASH_AT", point)]);
+        assert_eq!((ran.code, world.runs()), (-1, vec![]), "{point}: {}", ran.err);
+        world.server.forget();
+        let ran = world.run(&[]);
+        assert_eq!((ran.code, world.server.seen().len()), (0, asked), "{point}: {}", ran.err);
+        assert!(world.reports() == clean.reports(), "{point}");
+        assert_eq!(fs::read_dir(world.path("state/raw")).unwrap().count(), 2, "{point}");
+    }
+}
+
+#[test]
+fn a_report_that_is_no_longer_asked_for_is_no_longer_read() {
+    let world = World::new(&["openai", "anthropic"], "");
+    let job = fs::read_to_string(world.path("job.toml")).unwrap();
+    let usage = "{\"object\":\"page\",\"data\":[],\"has_more\":false,\"next_page\":null}";
+    world.fail("/v1/organization/usage/completions", vec![json(usage)]);
+    fs::write(world.path("job.toml"), job.replace("\"costs\"", "\"costs,usage_completions\"")).unwrap();
+    assert_eq!(world.run(&[]).code, 0);
+    assert!(world.report("coverage.csv").contains("usage_completions"));
+    fs::write(world.path("job.toml"), job).unwrap();
+    assert_eq!(world.run(&["--as-of", "2026-11-20T06:00:00Z", "--to", "2026-11-19"]).code, 0);
+    assert!(!world.report("coverage.csv").contains("usage_completions"));
 }
