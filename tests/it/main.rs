@@ -10,6 +10,7 @@ mod errors;
 mod laws;
 mod oracle;
 mod scenarios;
+mod spikes;
 mod tidy;
 mod vectors;
 mod worlds;

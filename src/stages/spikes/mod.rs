@@ -6,6 +6,7 @@ mod incidents;
 pub mod replay;
 mod rules;
 pub mod series;
+mod tail;
 
 use crate::domain::money::Amount;
 use crate::domain::spike::{Settings, Spike, SpikeRule, SpikeState};

@@ -63,6 +63,7 @@ fn limits(thresholds: &Thresholds, step_seconds: i64) -> Limits {
         score_milli: milli(thresholds.score),
         ratio_milli: milli(thresholds.ratio),
         distance: thresholds.money.mul_div(hours, 3_600).unwrap_or(thresholds.money).atto(),
+        alone_milli: thresholds.score_alone.map(milli),
         up: thresholds.direction != Direction::Down,
         down: thresholds.direction != Direction::Up,
         adapt: i64::from(thresholds.adapt_hours) * 3_600,
