@@ -3,17 +3,26 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod backtest;
 mod crash;
 mod demo;
 mod docs;
+mod eleventh;
 mod errors;
 #[allow(dead_code)] // Each test takes the steps that it needs.
 mod fault_server;
 mod faults;
 mod laws;
 mod oracle;
+mod providers;
 mod scenarios;
+mod simulated;
+#[allow(dead_code)] // Each test takes the faults that it needs.
+mod simulator;
 mod spikes;
 mod tidy;
 mod vectors;
 mod worlds;
+
+// As an adapter of the crate sees it: the eleventh provider is compiled as it would stand there.
+use tieout::domain;
