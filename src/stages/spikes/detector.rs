@@ -8,64 +8,8 @@
 //! in how far the series has strayed before.
 
 use super::tail::Tail;
+use super::verdict::{Baseline, Hour, Limits, Verdict};
 use std::collections::VecDeque;
-
-/// An hour of a series: when, and where in the local week and month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hour {
-    /// Start, Unix seconds. Rises from call to call.
-    pub at: i64,
-    /// Local hour, 0 to 23.
-    pub hour: u8,
-    /// Local day of the week, 0 to 6.
-    pub weekday: u8,
-    /// A weekend or holiday.
-    pub free: bool,
-    /// Local day of the month, 1 to 31, and a number that rises with the months.
-    pub month_day: u8,
-    pub month: i32,
-}
-
-/// When an hour is flagged, in the detector's own units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub score_milli: i64,
-    pub ratio_milli: i64,
-    /// Distance from the baseline, 10^-18.
-    pub distance: i128,
-    /// A cautious score from which neither ratio nor distance is asked.
-    pub alone_milli: Option<i64>,
-    pub up: bool,
-    pub down: bool,
-    /// Seconds after which flagged hours are history like any other.
-    pub adapt: i64,
-    /// What was missed in an outage may come later without being a spike.
-    pub catch_up: bool,
-}
-
-/// What an hour was compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Baseline {
-    /// Fewer than [`WARM_UP`] values: nothing is judged.
-    WarmingUp,
-    /// The upper values of all earlier hours, because no hour of the day was seen often enough.
-    AllHours,
-    /// The same hour on all days, because days of this kind were seen too seldom.
-    AnyDay,
-    /// The same hour on days of the same kind, and what more history there is.
-    Seasonal,
-}
-
-/// The judgement of one hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    pub flag: bool,
-    /// Thousandths; 0 within the baselines, negative below them.
-    pub score_milli: i64,
-    /// The baseline nearest to the value, 10^-18.
-    pub expected: i128,
-    pub baseline: Baseline,
-}
 
 /// Values before anything is judged.
 pub const WARM_UP: usize = 24;
@@ -83,7 +27,7 @@ const MONTH_START_DAYS: u8 = 4;
 const OUTAGE_MEMORY: i64 = 2 * DAY;
 const OUTAGE_SCORE: i64 = 2_000;
 /// Where ratio and money have to pass too, the score need not guard against heavy tails for more than this.
-const STRETCH_MAX: i64 = 2_500;
+const STRETCH_MAX: i64 = 1_500;
 /// A score beyond a thousand says no more.
 const SCORE_MAX: i64 = 1_000_000;
 
@@ -182,8 +126,9 @@ impl Detector {
             (up, down) = (score(value - high, widest), score(low - value, widest));
             let (rise, fall) = (self.up.stretch_milli(), self.down.stretch_milli());
             let calm = |score: i64, stretch: i64| score.saturating_mul(1_000) / stretch;
-            let middle = middle.clamp(low, high);
             let limits = &self.limits;
+            // The lowest of a few hours is no baseline, nor is one that this hour is known to leave far behind.
+            let least = if baseline == Baseline::AllHours { high } else { low.max(high / 2) };
             let far = |distance: i128, stretch: i64, more: i128, less: i128| {
                 calm(score(distance, usual), stretch.min(STRETCH_MAX)) >= limits.score_milli
                     && distance >= limits.distance
@@ -191,12 +136,12 @@ impl Detector {
             };
             let alone = |score: i64| limits.alone_milli.is_some_and(|alone| score >= alone);
             let (cautious_up, cautious_down) = (calm(up, rise), calm(down, fall));
-            let rises = up > 0 && (alone(cautious_up) || far(value - high, rise, value, middle));
+            let rises = up > 0 && (alone(cautious_up) || far(value - high, rise, value, least));
             // Where the score alone decides, what drops to nothing is silence and no spike.
             let falls = down > 0
                 && match limits.alone_milli {
                     Some(_) => alone(cautious_down) && value.saturating_mul(10) > low,
-                    None => far(low - value, fall, middle, value),
+                    None => far(low - value, fall, high, value),
                 };
             verdict.flag = limits.up && rises || limits.down && falls;
             verdict.score_milli = match (limits.alone_milli, up > 0) {
@@ -274,7 +219,7 @@ impl Detector {
                 [false, true].into_iter().flat_map(|free| self.slots.get(Self::slot(hour.hour, free)).into_iter().flatten());
             let (least, most) =
                 same.fold((i128::MAX, i128::MIN), |(least, most), sample| (least.min(sample.value), most.max(sample.value)));
-            let (low, high) = (quantile(&mut values, 100).unwrap_or(0), quantile(&mut values, 900).unwrap_or(0));
+            let (low, high) = (quantile(&mut values, 100).unwrap_or(0), quantile(&mut values, 1_000).unwrap_or(0));
             let middle = median(&mut values).unwrap_or(0);
             self.scratch = values;
             return (kind, low.min(least), high.max(most), middle);
@@ -362,8 +307,8 @@ impl Detector {
             sizes.extend(self.slots.iter().flatten().filter(|sample| !sample.strange).map(|sample| sample.residual.abs()));
         }
         let usual = median(&mut sizes).unwrap_or(0);
-        // A normal deviation is beyond 2.44 times the median one in ten, beyond 3.45 times in fifty.
-        let wide = quantile(&mut sizes, 900).unwrap_or(0).saturating_mul(1_000) / 2_439;
+        // A normal deviation is beyond 1.9 times the median one in five, beyond 3.45 times in fifty.
+        let wide = quantile(&mut sizes, 800).unwrap_or(0).saturating_mul(1_000) / 1_900;
         let widest = quantile(&mut sizes, 980).unwrap_or(0).saturating_mul(1_000) / 3_449;
         self.scratch = sizes;
         let usual = usual.max(wide).max(middle.abs() / 40).max(1);

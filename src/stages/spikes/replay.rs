@@ -1,6 +1,7 @@
 //! Replays a whole series through the detector, hour by hour, as it would have run: no hour sees a later one.
 
-use super::detector::{Baseline, Detector, Hour, Limits, Verdict};
+use super::detector::Detector;
+use super::verdict::{Baseline, Hour, Limits, Verdict};
 use crate::domain::calendar::{Calendar, DayKind};
 use crate::domain::money::{Amount, SCALE};
 use crate::domain::spike::{Direction, Thresholds};
