@@ -1,6 +1,7 @@
 //! Nouns that two or more rooms share. Imports nothing but std, chrono with its time zones, rust_decimal and serde
 //! (and 256-bit integers for exact products).
 
+pub mod agreement;
 pub mod calendar;
 pub mod fault;
 pub mod fx;
@@ -8,6 +9,7 @@ pub mod ledger;
 pub mod money;
 pub mod names;
 pub mod period;
+pub mod plan;
 pub mod price;
 pub mod spike;
 pub mod teams;

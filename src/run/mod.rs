@@ -5,6 +5,7 @@ pub mod fetched;
 mod from_ledger;
 pub mod reference;
 pub mod snapshot;
+pub mod whatif;
 
 use crate::domain::fault::{ExitCode, Fault};
 use crate::edge::log::Progress;
@@ -101,6 +102,7 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     }
     let Night { facts, mut outcome, unusable, inputs } = night;
     fetching.tell(&loaded, &pulled, &mut outcome, &mut state)?;
+    outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
 
     let stage = progress.stage("spikes", None);
     outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
@@ -167,6 +169,9 @@ fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress:
 pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
     let loaded = load(job, &Asked::default(), now)?;
     pull::secrets(&loaded.job)?;
+    for source in &loaded.job.sources {
+        pull::endpoints(&loaded.job, source, loaded.reference.window)?;
+    }
     for source in &loaded.job.ledgers {
         ledger::check(source)?;
     }
