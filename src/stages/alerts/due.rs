@@ -1,0 +1,54 @@
+//! When an alert is told again (reliability.md section 6): it is new or there again, its severity rose, its
+//! amount grew by a quarter, it ended, or a day passed while it fires. Nothing else.
+
+use crate::domain::alert::{Alert, AlertSettings, AlertState, Cause, Notice, Told};
+use crate::domain::calendar::DayKind;
+use chrono::{DateTime, Duration, Utc};
+
+/// The notices that are due, in the order of the alerts.
+pub fn due(alerts: &[Alert], told: &[Told], settings: &AlertSettings, as_of: DateTime<Utc>) -> Vec<Notice> {
+    let one = |alert: &Alert| {
+        let before = told.iter().find(|told| told.key == alert.key);
+        // What rests on doubtful figures waits until they are good; its end is told all the same.
+        if !alert.inhibited_by.is_empty() && alert.state == AlertState::Firing {
+            return None;
+        }
+        let cause = match before {
+            None if alert.state == AlertState::Resolved && alert.withdrawn => None,
+            None => Some(Cause::New),
+            Some(before) => again(alert, before, settings, as_of),
+        };
+        let generation = before.map_or(1, |before| before.generation.saturating_add(1));
+        cause.map(|cause| Notice { alert: alert.clone(), generation, cause })
+    };
+    alerts.iter().filter_map(one).collect()
+}
+
+fn again(alert: &Alert, before: &Told, settings: &AlertSettings, as_of: DateTime<Utc>) -> Option<Cause> {
+    match (before.state, alert.state) {
+        (AlertState::Firing, AlertState::Resolved) => Some(Cause::Over),
+        (AlertState::Resolved, AlertState::Resolved) => None,
+        (AlertState::Resolved, AlertState::Firing) => Some(Cause::Again),
+        (AlertState::Firing, AlertState::Firing) => {
+            if alert.severity > before.severity || grew(alert, before) {
+                return Some(Cause::Worse);
+            }
+            let waited = as_of - before.told_at >= Duration::hours(i64::from(settings.repeat_hours));
+            // A reminder has no news: it waits for somebody to be there.
+            (waited && at_work(settings, as_of)).then_some(Cause::Reminder)
+        }
+    }
+}
+
+fn grew(alert: &Alert, before: &Told) -> bool {
+    match (alert.amount, before.amount) {
+        (Some(now), Some(then)) => now.abs() > then.abs() && then.abs().mul_div(5, 4).is_some_and(|bound| now.abs() >= bound),
+        _ => false,
+    }
+}
+
+/// A working day, not before its morning.
+fn at_work(settings: &AlertSettings, as_of: DateTime<Utc>) -> bool {
+    let local = settings.calendar.local(as_of);
+    local.kind == DayKind::Work && local.hour >= settings.calendar.morning_hour
+}
