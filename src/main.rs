@@ -8,6 +8,7 @@ use std::process::ExitCode as ProcessCode;
 use tieout::cli::{Cli, Command, Run, Status};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
+use tieout::edge::redact::{guard_panics, redact};
 use tieout::edge::{clock, signals, verify};
 use tieout::run::reference::Asked;
 use tieout::run::{self, Done, Options};
@@ -16,6 +17,7 @@ use tieout::run::{self, Done, Options};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ProcessCode {
+    guard_panics();
     let cli = Cli::parse();
     signals::prepare();
     let code = match cli.command {
@@ -137,13 +139,14 @@ fn report(fault: &Fault, latest: Option<&str>) -> ExitCode {
     let latest = latest.map(|name| format!("; latest is {name}")).unwrap_or_default();
     let what = fault.what.replace('\n', " ");
     // A closed stderr changes nothing about the outcome.
-    let _ = writeln!(std::io::stderr(), "{fault}\nerror[{}] {place}{what}; published nothing{latest}", fault.code.name());
+    let said = format!("{fault}\nerror[{}] {place}{what}; published nothing{latest}", fault.code.name());
+    let _ = writeln!(std::io::stderr(), "{}", redact(&said));
     fault.code
 }
 
 /// Prints to stdout. A reader that has gone away is no failure; a full disk is.
 fn print(text: &str) -> Result<(), Fault> {
-    match writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')) {
+    match writeln!(std::io::stdout(), "{}", redact(text.trim_end_matches('\n'))) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             let what = format!("cannot be written: {error}");
             Err(Fault::new(ExitCode::IoErr, "stdout", what, "the run itself is not affected; see its output folder"))

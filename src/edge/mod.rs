@@ -14,6 +14,8 @@ pub mod pages;
 pub mod preflight;
 pub mod publish;
 pub mod recover;
+pub mod redact;
+pub mod secrets;
 pub mod signals;
 pub mod state;
 pub mod verify;

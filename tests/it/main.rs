@@ -7,6 +7,8 @@ mod crash;
 mod demo;
 mod docs;
 mod errors;
+#[allow(dead_code)] // Each test takes the steps that it needs.
+mod fault_server;
 mod laws;
 mod oracle;
 mod scenarios;
