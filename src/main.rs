@@ -5,10 +5,11 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode as ProcessCode;
-use tieout::cli::{Cli, Command, Run, Status};
+use tieout::cli::{Cli, Command, FailOn, Run, Status};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
+use tieout::edge::state::recorded_queue;
 use tieout::edge::{clock, signals, verify};
 use tieout::run::reference::Asked;
 use tieout::run::{self, Done, Options};
@@ -31,7 +32,13 @@ fn main() -> ProcessCode {
 
 fn run_job(arguments: &Run) -> ExitCode {
     let asked = Asked { as_of: arguments.as_of.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
-    let options = Options { asked, backfill: arguments.backfill, dry_run: arguments.dry_run };
+    let finding = |finding: &FailOn| match finding {
+        FailOn::Drift => run::FailOn::Drift,
+        FailOn::Spike => run::FailOn::Spike,
+        FailOn::Unpriced => run::FailOn::Unpriced,
+    };
+    let fail_on = arguments.fail_on.iter().map(finding).collect();
+    let options = Options { asked, backfill: arguments.backfill, dry_run: arguments.dry_run, json: arguments.json, fail_on };
     let progress = Progress::on_stderr(arguments.quiet);
     let (now, run_id) = (clock::now(), clock::run_id());
     let outcome = guarded(|| run::run(&arguments.job, &options, now, &run_id, &progress));
@@ -87,7 +94,8 @@ fn status(arguments: &Status) -> Result<(), Fault> {
             Fault::new(ExitCode::Usage, "", format!("--max-age: {text:?} is no age"), "write it like 26h, 90m or 2d")
         })?),
     };
-    let status = verify::status(&loaded.job.output, &loaded.job.state)?;
+    let status = verify::status(&loaded.job.output, &loaded.job.state, loaded.job.kind.name())?;
+    let queue = recorded_queue(&loaded.job.state, clock::now())?;
     let latest = status.latest.as_ref().map(|run| run.name.to_string());
     let complete = status.latest_complete.as_ref().map(|run| run.name.to_string());
     let said = if arguments.json {
@@ -97,16 +105,20 @@ fn status(arguments: &Status) -> Result<(), Fault> {
             "latest_complete": complete,
             "slices": status.coverage,
             "open_items": status.open_items,
+            "alerts": { "queued": queue.queued, "quiet": queue.quiet, "refused": queue.refused },
         })
         .to_string()
     } else {
         let slices: Vec<String> = status.coverage.iter().map(|(name, count)| format!("{count} {name}")).collect();
         format!(
-            "latest: {}\nlatest complete: {}\nslices: {}\nopen items: {}",
+            "latest: {}\nlatest complete: {}\nslices: {}\nopen items: {}\nalerts: {} queued, {} in quiet hours, {} refused",
             latest.as_deref().unwrap_or("none"),
             complete.as_deref().unwrap_or("none"),
             if slices.is_empty() { "none".to_string() } else { slices.join(", ") },
             status.open_items,
+            queue.queued,
+            queue.quiet,
+            queue.refused,
         )
     };
     print(&said)?;
@@ -162,7 +174,7 @@ fn print_json(outcome: &Result<Done, Fault>, run_id: &str, latest: Option<&str>)
             let message = landed(done);
             let object = json!({
                 "type": "result", "code": done.code as u8, "name": done.code.name(), "run_id": run_id,
-                "published": published, "latest": latest, "slices": done.slices, "alerts": {}, "message": message, "advice": "",
+                "published": published, "latest": latest, "slices": done.slices, "alerts": done.alerts, "message": message, "advice": "",
             });
             (done.code, object)
         }

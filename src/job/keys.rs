@@ -1,6 +1,10 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod alerts;
+
+pub use alerts::{JOB_ALERTS, JOB_CHANNEL, JOB_QUIET};
+
 /// One key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -57,7 +61,18 @@ const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "
 /// Job file (contract 3.1).
 pub const JOB: FileKeys = FileKeys {
     title: "Job file",
-    sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LIMITS, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL, &JOB_API],
+    sections: &[
+        &JOB_TOP,
+        &JOB_WINDOW,
+        &JOB_LIMITS,
+        &JOB_LEDGER,
+        &JOB_SOURCE,
+        &JOB_PULL,
+        &JOB_API,
+        &JOB_ALERTS,
+        &JOB_QUIET,
+        &JOB_CHANNEL,
+    ],
 };
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
@@ -74,6 +89,13 @@ pub const JOB_TOP: Keys = Keys {
         key("fx", "none", "exchange rates", "\"fx.toml\""),
         key("byte_order_mark", "true", "a byte order mark in the CSV files that people open", "false"),
         key("window", "trailing 35 days", "section `[window]`: the UTC days to reconcile", "{ trailing_days = 35 }"),
+        key(
+            "kind",
+            "\"nightly\"",
+            "`nightly` reconciles; `watch` looks for incidents only, up to the last full hour",
+            "\"watch\"",
+        ),
+        key("alerts", "none", "section `[alerts]`: who is told of what", "{ drift_above = \"50\" }"),
         key("limits", "as listed", "section `[limits]`: bounds of what is fetched", "{ provider_ms = 600000 }"),
         key(
             "ledger",
@@ -84,7 +106,7 @@ pub const JOB_TOP: Keys = Keys {
         key(
             "source",
             "required",
-            "sections `[[source]]`: provider accounts, at least one",
+            "sections `[[source]]`: provider accounts, at least one; a `watch` job may do without",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
         ),
     ],

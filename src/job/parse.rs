@@ -1,12 +1,13 @@
 //! Job file text into a [`Job`]: every key, type, value and cross-reference is checked here, so that
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
+use super::alerts;
 use super::api::{self, PullLimits};
 use super::checked::currency;
-use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_ALERTS, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
 use super::nearest::{did_you_mean, nearest};
 use super::toml_at::{self, Origin, Section, Value, quoted};
-use super::{Job, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
+use super::{Job, Kind, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
@@ -49,6 +50,11 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let (teams, names, fx) = (reference("teams")?, reference("names")?, reference("fx")?);
     let prices = top.get("prices").map_or(Ok(Vec::new()), |value| value.texts())?;
     let prices = prices.iter().map(|(_, value)| folder.file(value)).collect::<Result<Vec<_>, _>>()?;
+    let kinds = [("nightly", Kind::Nightly), ("watch", Kind::Watch)];
+    let kind = top.get("kind").map_or(Ok(Kind::Nightly), |value| value.word(&kinds))?;
+    let alerts = top.get("alerts").map(|value| alerts::alerts(&value.section(&JOB_ALERTS)?, folder.path)).transpose()?;
+    let mut alerts = alerts.unwrap_or_default();
+    alerts.settings.calendar.time_zone = time_zone;
     let byte_order_mark = top.get("byte_order_mark").map_or(Ok(true), |value| value.flag())?;
 
     let mut ledgers: Vec<(LedgerSource, usize)> = Vec::new();
@@ -61,7 +67,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         ledgers.push((ledger, section.line()));
     }
     let mut sources: Vec<(Source, usize)> = Vec::new();
-    for section in top.some_sections("source", &JOB_SOURCE)? {
+    let some = if kind == Kind::Watch { Section::sections } else { Section::some_sections };
+    for section in some(&top, "source", &JOB_SOURCE)? {
         let source = source(&section, adapters, &mut folder, limits.loopback_http)?;
         let same = |other: &Source| other.provider == source.provider && other.account == source.account;
         if let Some((_, line)) = sources.iter().find(|(other, _)| same(other)) {
@@ -87,6 +94,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         names,
         fx,
         byte_order_mark,
+        kind,
+        alerts,
         named: folder.named,
     })
 }

@@ -236,7 +236,10 @@ fn one(notice: &Notice, head: Letterhead<'_>) -> String {
         line("Seen until", local(alert.last_seen_at, head.zone));
     }
     if alert.provisional && !alert.withdrawn {
-        line("Note", "provisional: these figures may still change; it is confirmed or withdrawn when they are settled".to_string());
+        line(
+            "Note",
+            "provisional: these figures may still change; it is confirmed or withdrawn when they are settled".to_string(),
+        );
     }
     line("Rows", alert.rows.clone());
     line("Severity", format!("{}, job {}, key {}", alert.severity.name(), name(head.job), alert.key));
@@ -265,7 +268,11 @@ fn title(alert: &Alert, zone: Tz) -> String {
     let who = whose(alert);
     let account = if subject.account.is_empty() { String::new() } else { format!(" {}", name(&subject.account)) };
     if alert.withdrawn {
-        return format!("{} at {at}{who} since {}: the figures no longer have it", kind(alert.rule), short(alert.opened_at, zone));
+        return format!(
+            "{} at {at}{who} since {}: the figures no longer have it",
+            kind(alert.rule),
+            short(alert.opened_at, zone)
+        );
     }
     if alert.state == AlertState::Resolved {
         let spent = alert.spent.map_or(String::new(), |spent| format!(": {} in all", money(spent, alert)));
@@ -318,7 +325,8 @@ fn whose(alert: &Alert) -> String {
 
 /// `, 65 times the usual`.
 fn times(alert: &Alert) -> String {
-    let ratio = alert.spent.zip(alert.expected).filter(|(_, usual)| !usual.is_zero()).and_then(|(spent, usual)| spent.ratio(usual));
+    let ratio =
+        alert.spent.zip(alert.expected).filter(|(_, usual)| !usual.is_zero()).and_then(|(spent, usual)| spent.ratio(usual));
     match ratio {
         Some(ratio) if ratio >= Amount::whole(10) => format!(", {} times the usual", ratio.rounded(0)),
         Some(ratio) => format!(", {} times the usual", ratio.rounded(1)),

@@ -100,13 +100,7 @@ fn unowned(outcome: &Outcome, sums: &mut Sums) {
     }
 }
 
-fn found(
-    rule: AlertRule,
-    subject: Subject,
-    currency: Option<Currency>,
-    sum: &Sum,
-    settings: &AlertSettings,
-) -> Option<Found> {
+fn found(rule: AlertRule, subject: Subject, currency: Option<Currency>, sum: &Sum, settings: &AlertSettings) -> Option<Found> {
     let start = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
     let days = Days { from: sum.first?, to: sum.last?.succ_opt()? };
     let reason = Reason::ALL.into_iter().find(|reason| reason.name() == subject.detail);

@@ -79,10 +79,7 @@ fn quiet_ends(quiet: Quiet, calendar: &Calendar, as_of: DateTime<Utc>) -> Option
 
 fn is_quiet(quiet: Quiet, calendar: &Calendar, at: DateTime<Utc>) -> bool {
     let time: NaiveTime = at.with_timezone(&calendar.time_zone).time();
-    let within = if quiet.from <= quiet.to {
-        quiet.from <= time && time < quiet.to
-    } else {
-        quiet.from <= time || time < quiet.to
-    };
+    let within =
+        if quiet.from <= quiet.to { quiet.from <= time && time < quiet.to } else { quiet.from <= time || time < quiet.to };
     within || (quiet.free_days && calendar.local(at).kind == DayKind::Free)
 }
