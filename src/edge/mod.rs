@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod clock;
+pub mod http;
 pub mod ledger;
 mod ledger_cells;
 mod ledger_csv;
