@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod alerts;
 mod crash;
 mod demo;
 mod docs;

@@ -62,7 +62,7 @@ pub fn ready(alerts: &Alerts) -> Result<Vec<Ready>, Fault> {
 }
 
 fn one_ready(channel: &Channel) -> Result<Ready, Fault> {
-    let post = channel.target.as_ref().map(|target| post(target)).transpose()?;
+    let post = channel.target.as_ref().map(post).transpose()?;
     let secret = channel.secret.as_ref().map(Secret::open).transpose()?;
     if let Some(mail) = &channel.mail {
         mail::check(mail)?;
@@ -275,7 +275,7 @@ fn with_note(body: &str) -> String {
 fn print(delivery: &Delivery<'_>, message: &Waiting, may_repeat: bool) -> Answer {
     let repeat = if may_repeat { format!("{}\n", MAY_REPEAT.trim_start()) } else { String::new() };
     let mut out = delivery.out.lock().unwrap_or_else(PoisonError::into_inner);
-    match write!(out, "ALERT {}{repeat}\n", message.body).and_then(|()| out.flush()) {
+    match writeln!(out, "ALERT {}{repeat}", message.body).and_then(|()| out.flush()) {
         Ok(()) => Answer::Accepted,
         Err(error) => Answer::Later(None, format!("cannot be printed: {}", error.kind())),
     }
