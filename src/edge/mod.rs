@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod pages;
 pub mod preflight;
 pub mod publish;
+pub mod pull;
 pub mod recover;
 pub mod redact;
 pub mod secrets;

@@ -2,6 +2,9 @@
 //! (reliability.md section 3). SQLite, one connection, behind the lock; it never repairs what it does not
 //! understand. What is lost here is made again from the published runs, see [`super::recover`].
 
+pub mod alerts;
+pub mod slices;
+
 use super::lock::Lock;
 use super::manifest::RunName;
 use crate::domain::fault::{ExitCode, Fault};
@@ -18,10 +21,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-pub mod alerts;
-
 /// What made each version of the store out of the one before, the first out of nothing.
-const STEPS: [&str; 2] = [include_str!("../../sql/state.sql"), include_str!("../../sql/state-alerts.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../../sql/state.sql"),
+    include_str!("../../sql/state-2-slices.sql"),
+    include_str!("../../sql/state-3-alerts.sql"),
+];
 /// `user_version` after the last of [`STEPS`].
 const VERSION: u32 = STEPS.len() as u32;
 /// `application_id` of the store.
@@ -429,7 +434,10 @@ mod tests {
             assert_eq!(state.store.texts(sqlx::query(pragma)).unwrap(), [expected], "{pragma}");
         }
         let strict = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 1 ORDER BY name";
-        assert_eq!(state.store.texts(sqlx::query(strict)).unwrap(), ["alert", "delivery", "open_item", "payload", "run"]);
+        assert_eq!(
+            state.store.texts(sqlx::query(strict)).unwrap(),
+            ["alert", "delivery", "fetch", "held", "open_item", "page", "payload", "run", "slice"]
+        );
     }
 
     #[test]
