@@ -87,6 +87,8 @@ pub struct Thresholds {
     pub direction: Direction,
     /// Hours after which a new level that has not gone away is the baseline.
     pub adapt_hours: u32,
+    /// What an outage of up to two days left out may come after it without being a spike.
+    pub catch_up: bool,
 }
 
 impl Default for Thresholds {
@@ -97,7 +99,16 @@ impl Default for Thresholds {
             money: Amount::whole(5),
             direction: Direction::Up,
             adapt_hours: 168,
+            catch_up: true,
         }
+    }
+}
+
+impl Thresholds {
+    /// For series of anything: no unit of money and no ratio means the same for all of them, so the score
+    /// alone decides.
+    pub fn for_any_series() -> Thresholds {
+        Thresholds { score: Amount::whole(7), ratio: Amount::ONE, money: Amount::ZERO, adapt_hours: 48, ..Thresholds::default() }
     }
 }
 

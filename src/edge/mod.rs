@@ -19,6 +19,7 @@ pub mod pull;
 pub mod recover;
 pub mod redact;
 pub mod secrets;
+pub mod series_csv;
 pub mod signals;
 pub mod state;
 pub mod verify;

@@ -13,6 +13,7 @@ mod nearest;
 mod parse;
 pub mod prices;
 pub mod secret;
+mod spikes;
 pub mod teams;
 #[cfg(test)]
 mod testing;
@@ -24,6 +25,7 @@ pub use parse::parse;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
 use crate::domain::period::Days;
+use crate::domain::spike::Settings;
 use crate::domain::usage::Precision;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -57,6 +59,7 @@ pub struct Job {
     pub byte_order_mark: bool,
     pub kind: Kind,
     pub alerts: alerts::Alerts,
+    pub spikes: Settings,
     /// Where the job file names its files.
     pub named: NamedFiles,
 }

@@ -4,8 +4,9 @@
 use super::alerts;
 use super::api::{self, PullLimits};
 use super::checked::currency;
-use super::keys::{JOB, JOB_ALERTS, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_ALERTS, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
 use super::nearest::{did_you_mean, nearest};
+use super::spikes;
 use super::toml_at::{self, Origin, Section, Value, quoted};
 use super::{Job, Kind, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
@@ -77,6 +78,9 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         }
         sources.push((source, section.line()));
     }
+    let spikes = top.get("spikes").map(|value| value.section(&JOB_SPIKES)).transpose()?;
+    let spikes = spikes::settings(spikes.as_ref(), time_zone, reporting_currency)?;
+    alerts.settings.calendar = spikes.calendar.clone();
     Ok(Job {
         file: file.to_path_buf(),
         name,
@@ -96,6 +100,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         byte_order_mark,
         kind,
         alerts,
+        spikes,
         named: folder.named,
     })
 }

@@ -1,6 +1,7 @@
 //! The whole night on one screen, and the other commands. Only connects; every rule is in its room.
 
 pub mod alerts;
+pub mod backtest;
 pub mod reference;
 pub mod snapshot;
 
@@ -129,8 +130,13 @@ fn night(
     let snapshot = snapshot::read(loaded, progress)?;
     let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot;
     let stage = progress.stage("match", None);
-    let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
+    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
     stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+
+    let stage = progress.stage("spikes", None);
+    outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
+    stages::spikes::settle(&mut outcome);
+    stage.done(&format!("{} incidents", outcome.spikes.len()));
 
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
@@ -141,7 +147,7 @@ fn night(
     laws::check(&files)
         .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));
-    let plan = alerts::Plan::new(loaded, &[], Some(&outcome), state.told()?, options.backfill);
+    let plan = alerts::Plan::new(loaded, &outcome.spikes, Some(&outcome), state.told()?, options.backfill);
     files.push(plan.file());
 
     let complete = unusable.is_empty() && is_complete(&outcome);

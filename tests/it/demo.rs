@@ -319,6 +319,22 @@ fn the_weekend_spike_costs_studio_four_hundred() {
         }
     }
     assert_eq!(spike, (125, 1000, decimal("400.00")));
+    let spikes = DEMO.table("spikes.csv");
+    let found = spikes.iter().find(|row| row["rule"] == "spike").unwrap();
+    for (column, value) in [
+        ("series", "provider fal"),
+        ("provider", "fal"),
+        ("team", "studio"),
+        ("api_key_id", "fal-studio"),
+        ("opened_at", "2026-11-13T19:00:00Z"),
+        ("detected_at", "2026-11-13T20:00:00Z"),
+        ("state", "resolved"),
+    ] {
+        assert_eq!(found[column], value, "{found:?}");
+    }
+    assert!(decimal(&found["actual"]) > decimal("390"), "{found:?}");
+    let others: Vec<_> = spikes.iter().filter(|row| row["rule"] != "spike").map(|row| (&row["rule"], &row["excess"])).collect();
+    assert_eq!(others, [(&"unowned_key".to_string(), &"44.1".to_string())]);
 }
 
 #[test]
