@@ -23,7 +23,7 @@ fn main() -> ProcessCode {
     signals::prepare();
     let code = match cli.command {
         Command::Run(arguments) => run_job(&arguments),
-        Command::Check(arguments) => finish(check(&arguments.job)),
+        Command::Check(arguments) => finish(check(&arguments.job, arguments.online)),
         Command::Backtest(arguments) => finish(backtest(&arguments)),
         Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
         Command::Status(arguments) => finish(status(&arguments)),
@@ -33,13 +33,28 @@ fn main() -> ProcessCode {
 
 fn run_job(arguments: &Run) -> ExitCode {
     let asked = Asked { as_of: arguments.as_of.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
+    let Some(deadline) = verify::parse_age(&arguments.deadline).and_then(|time| time.to_std().ok()) else {
+        let what = format!("--deadline: {:?} is no time", arguments.deadline);
+        return report(&Fault::new(ExitCode::Usage, "", what, "write it like 2h, 90m or 30s"), None);
+    };
     let finding = |finding: &FailOn| match finding {
         FailOn::Drift => run::FailOn::Drift,
         FailOn::Spike => run::FailOn::Spike,
         FailOn::Unpriced => run::FailOn::Unpriced,
     };
     let fail_on = arguments.fail_on.iter().map(finding).collect();
-    let options = Options { asked, backfill: arguments.backfill, dry_run: arguments.dry_run, json: arguments.json, fail_on };
+    let options = Options {
+        asked,
+        backfill: arguments.backfill,
+        dry_run: arguments.dry_run,
+        offline: arguments.offline,
+        require_complete: arguments.require_complete,
+        require_settled: arguments.require_settled,
+        accept_shrink: arguments.accept_shrink,
+        deadline,
+        json: arguments.json,
+        fail_on,
+    };
     let progress = Progress::on_stderr(arguments.quiet);
     let (now, run_id) = (clock::now(), clock::run_id());
     let outcome = guarded(|| run::run(&arguments.job, &options, now, &run_id, &progress));
@@ -72,8 +87,13 @@ fn landed(done: &Done) -> String {
     }
 }
 
-fn check(job: &Path) -> Result<(), Fault> {
+fn check(job: &Path, online: bool) -> Result<(), Fault> {
     let loaded = guarded(|| run::check(job, clock::now()))?;
+    if online {
+        for tried in guarded(|| run::fetched::try_credentials(&loaded, clock::now()))? {
+            print(&tried)?;
+        }
+    }
     let (job, window) = (&loaded.job, loaded.reference.window);
     let said = format!(
         "{}: {} ledgers, {} sources, {} price books, days {} to {}: all in order",

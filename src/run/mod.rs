@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod backtest;
+pub mod fetched;
 pub mod reference;
 pub mod snapshot;
 
@@ -11,27 +12,58 @@ use crate::edge::log::Progress;
 use crate::edge::publish::{Publication, may_publish, publish};
 use crate::edge::recover::recover;
 use crate::edge::state::State;
-use crate::edge::{self, ledger, pages, preflight, verify};
+use crate::edge::{self, ledger, pages, preflight, pull, verify};
 use crate::job::Job;
 use crate::report::{csv, laws, tables, text};
 use crate::stages;
+use crate::stages::drift::FirstSeen;
+use crate::stages::facts::Facts;
 use crate::stages::results::{Outcome, SliceStatus};
 use chrono::{DateTime, Utc};
+use fetched::Fetching;
 use reference::{Asked, Loaded, load};
 use serde_json::{Map, Value, json};
-use snapshot::Snapshot;
+use snapshot::{Fetched, Snapshot};
 use std::path::Path;
+use std::time::Duration;
 
 /// How a run is to be done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub asked: Asked,
     pub backfill: bool,
     pub dry_run: bool,
+    /// Only what the state already holds.
+    pub offline: bool,
+    /// Publish nothing unless every slice is there.
+    pub require_complete: bool,
+    /// Unsettled slices make the run partial.
+    pub require_settled: bool,
+    /// Slices that shrank, or look off by a unit, are taken as they are.
+    pub accept_shrink: bool,
+    /// Nothing is fetched for longer.
+    pub deadline: Duration,
     /// Stdout is for one JSON object alone.
     pub json: bool,
     /// Findings that make the run end with 11.
     pub fail_on: Vec<FailOn>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            asked: Asked::default(),
+            backfill: false,
+            dry_run: false,
+            offline: false,
+            require_complete: false,
+            require_settled: false,
+            accept_shrink: false,
+            deadline: Duration::from_secs(2 * 3600),
+            json: false,
+            fail_on: Vec::new(),
+        }
+    }
 }
 
 /// What `--fail-on` names.
@@ -59,7 +91,7 @@ pub struct Done {
     pub alerts: Map<String, Value>,
 }
 
-/// The whole night: read, match, classify, attribute, check the laws, publish, tell.
+/// The whole night: fetch, read, match, classify, attribute, check the laws, publish, tell.
 ///
 /// # Errors
 /// The first fault that keeps the run from publishing; nothing is published then. What earlier runs have left in
@@ -67,13 +99,14 @@ pub struct Done {
 pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, progress: &Progress) -> Result<Done, Fault> {
     let loaded = load(job, &options.asked, now)?;
     let job = &loaded.job;
+    let fetching = Fetching::prepare(&loaded, options, now)?;
     preflight::directories(&job.output, &job.state, run_id)?;
     let channels = edge::alerts::ready(&job.alerts)?;
     let dead_man = DeadMan::new(job.alerts.dead_man.as_ref().filter(|_| !options.dry_run), run_id)?;
     let mut state = State::open(&job.state, run_id)?;
     let warn = |said: Option<String>| said.into_iter().for_each(|said| progress.line(&format!("warning: {said}")));
     warn(dead_man.started());
-    let mut ended = night(&loaded, options, now, &mut state, progress);
+    let mut ended = night(&loaded, options, &fetching, now, &mut state, progress);
     if !options.dry_run {
         ended = tell(&loaded, options, &channels, now, &mut state, progress, ended);
     }
@@ -109,6 +142,7 @@ fn tell(
 fn night(
     loaded: &Loaded,
     options: &Options,
+    fetching: &Fetching,
     now: DateTime<Utc>,
     state: &mut State,
     progress: &Progress,
@@ -127,11 +161,13 @@ fn night(
     files_are_there(job)?;
     let first_seen = state.first_seen()?.into_iter().collect();
 
-    let snapshot = snapshot::read(loaded, progress)?;
-    let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot;
-    let stage = progress.stage("match", None);
-    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
-    stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+    let pulled = fetching.pull(loaded, options, state, progress)?;
+    let mut tied = tie_out(loaded, &fetching.stored(loaded, state)?, &first_seen, progress)?;
+    if fetching.hold_back(loaded, &tied.outcome, state, progress)? {
+        tied = tie_out(loaded, &fetching.stored(loaded, state)?, &first_seen, progress)?;
+    }
+    let Tied { facts, mut outcome, unusable, inputs } = tied;
+    fetching.tell(loaded, &pulled, &mut outcome, state)?;
 
     let stage = progress.stage("spikes", None);
     outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
@@ -151,7 +187,12 @@ fn night(
     files.push(plan.file());
 
     let complete = unusable.is_empty() && is_complete(&outcome);
-    let code = match complete {
+    if options.require_complete && !complete {
+        return Err(unusable.into_iter().next().unwrap_or_else(|| fetched::incomplete(loaded, &outcome)));
+    }
+    let unsettled = outcome.coverage.iter().any(|slice| slice.status == SliceStatus::Provisional);
+    let whole = complete && !(options.require_settled && unsettled);
+    let code = match whole {
         false => ExitCode::Partial,
         true if alerts::fails(&plan, &options.fail_on) => ExitCode::Findings,
         true => ExitCode::Ok,
@@ -181,12 +222,30 @@ fn night(
     Ok((done, Night { plan, outcome }))
 }
 
+/// What a snapshot came to.
+struct Tied {
+    facts: Facts,
+    outcome: Outcome,
+    unusable: Vec<Fault>,
+    inputs: Vec<(String, String)>,
+}
+
+/// Reads the snapshot and ties it out.
+fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Tied, Fault> {
+    let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot::read(loaded, fetched, progress)?;
+    let stage = progress.stage("match", None);
+    let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
+    stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+    Ok(Tied { facts, outcome, unusable, inputs })
+}
+
 /// Reads and validates the job, every file it names, and the form of its ledgers.
 ///
 /// # Errors
 /// The first mistake, with file and line.
 pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
     let loaded = load(job, &Asked::default(), now)?;
+    pull::secrets(&loaded.job)?;
     for source in &loaded.job.ledgers {
         ledger::check(source)?;
     }

@@ -8,6 +8,7 @@ pub mod classify;
 pub mod drift;
 pub mod entries;
 pub mod facts;
+pub mod fetched;
 mod figures;
 mod frame;
 pub mod lines;
@@ -61,5 +62,5 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, spikes: Vec::new() })
+    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, ..Outcome::default() })
 }

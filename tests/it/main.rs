@@ -10,6 +10,7 @@ mod docs;
 mod errors;
 #[allow(dead_code)] // Each test takes the steps that it needs.
 mod fault_server;
+mod faults;
 mod laws;
 mod oracle;
 mod scenarios;

@@ -40,7 +40,7 @@ impl Write for Capped {
 
 enum Sink {
     Plain(Capped),
-    Gzip(MultiGzDecoder<Capped>),
+    Gzip(Box<MultiGzDecoder<Capped>>),
 }
 
 impl Sink {
@@ -99,7 +99,7 @@ pub async fn read(
     let capped = Capped { bytes: Vec::new(), limit: limits.page_bytes, over: false };
     let mut sink = match header(CONTENT_ENCODING).to_ascii_lowercase().as_str() {
         "" | "identity" => Sink::Plain(capped),
-        "gzip" | "x-gzip" => Sink::Gzip(MultiGzDecoder::new(capped)),
+        "gzip" | "x-gzip" => Sink::Gzip(Box::new(MultiGzDecoder::new(capped))),
         _ => {
             let hint = "only gzip was asked for: check base_url";
             return Err(Failure::new(ExitCode::Protocol, "the answer is compressed in an unknown way", hint).into());
@@ -152,7 +152,7 @@ mod tests {
     use flate2::write::GzEncoder;
 
     fn sink(limit: usize) -> Sink {
-        Sink::Gzip(MultiGzDecoder::new(Capped { bytes: Vec::new(), limit, over: false }))
+        Sink::Gzip(Box::new(MultiGzDecoder::new(Capped { bytes: Vec::new(), limit, over: false })))
     }
 
     #[test]

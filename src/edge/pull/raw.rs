@@ -129,7 +129,7 @@ mod tests {
         assert_eq!((mode(&state.path().join("raw")), mode(&raw.path(&one))), (0o700, 0o600));
         fs::write(state.path().join("raw/.tmp-old-1"), "half").unwrap();
         raw.sync().unwrap();
-        raw.clear(&[two.clone()]);
+        raw.clear(std::slice::from_ref(&two));
         let left: Vec<_> = fs::read_dir(state.path().join("raw")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [format!("{two}.zst").as_str()]);
         assert_eq!(read(state.path(), &one).unwrap_err().code, ExitCode::State);

@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 type Hash = [u8; 16];
+/// Day, how often, and money of each distinct row.
+type Rows = HashMap<Hash, (NaiveDate, u64, Vec<(Currency, Amount)>)>;
 
 /// One row: its charges, as they follow each other.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ struct Row {
 /// What one page says.
 #[derive(Default)]
 struct PageTally {
-    rows: HashMap<Hash, (NaiveDate, u64, Vec<(Currency, Amount)>)>,
+    rows: Rows,
     keys: HashMap<Hash, Vec<Hash>>,
     open: Option<Row>,
     outside: Option<(u32, NaiveDate)>,
@@ -43,7 +45,7 @@ struct PageTally {
 /// What an answer says so far.
 #[derive(Default)]
 pub struct Tally {
-    rows: HashMap<Hash, (NaiveDate, u64, Vec<(Currency, Amount)>)>,
+    rows: Rows,
     /// Content of each key by the first page that had it.
     keys: HashMap<Hash, Hash>,
     conflict: bool,
