@@ -34,6 +34,8 @@ CREATE TABLE alert (
     state      TEXT    NOT NULL CHECK (state IN ('firing', 'resolved')),
     -- The moment that the telling run spoke for.
     told_at    TEXT    NOT NULL,
+    -- Until when that run had seen the charges.
+    seen_until TEXT    NOT NULL,
     -- The run that brings it, while that is only prepared: `nightly/2026-11-18.r1`.
     held_by    TEXT,
     PRIMARY KEY (key, generation)

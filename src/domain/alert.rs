@@ -165,6 +165,8 @@ pub struct Told {
     pub state: AlertState,
     /// The moment that the run spoke for which told it.
     pub told_at: DateTime<Utc>,
+    /// Until when that run had seen the charges.
+    pub seen_until: DateTime<Utc>,
 }
 
 /// A message that is due: the alert with the number of its telling.
@@ -175,6 +177,8 @@ pub struct Notice {
     pub generation: u32,
     /// Why it is told.
     pub cause: Cause,
+    /// Until when the run had seen the charges.
+    pub seen_until: DateTime<Utc>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,6 +208,7 @@ impl Notice {
             currency: alert.currency,
             state: alert.state,
             told_at: at,
+            seen_until: self.seen_until,
         }
     }
 }

@@ -108,7 +108,7 @@ pub const JOB_TOP: Keys = Keys {
         key(
             "source",
             "required",
-            "sections `[[source]]`: provider accounts, at least one; a `watch` job may do without",
+            "sections `[[source]]`: provider accounts, at least one; none in a `watch` job",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
         ),
         key("spikes", "the defaults below", "section `[spikes]`: when spend is a spike", "{ money = \"5\" }"),

@@ -69,7 +69,12 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     }
     let mut sources: Vec<(Source, usize)> = Vec::new();
     let some = if kind == Kind::Watch { Section::sections } else { Section::some_sections };
-    for section in some(&top, "source", &JOB_SOURCE)? {
+    let sections = some(&top, "source", &JOB_SOURCE)?;
+    if let Some(section) = sections.first().filter(|_| kind == Kind::Watch) {
+        let hint = "take the sources out: providers' figures come days later, and the nightly job reads them";
+        return Err(section.fault("a watch job reads request ledgers only", hint));
+    }
+    for section in sections {
         let source = source(&section, adapters, &mut folder, limits.loopback_http)?;
         let same = |other: &Source| other.provider == source.provider && other.account == source.account;
         if let Some((_, line)) = sources.iter().find(|(other, _)| same(other)) {

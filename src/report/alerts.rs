@@ -99,6 +99,17 @@ pub fn message(parcel: &Parcel<'_>, head: Letterhead<'_>) -> Message {
     }
 }
 
+/// What fires, one line each: what a run that only watches prints.
+pub fn digest(alerts: &[Alert], head: Letterhead<'_>, as_of: DateTime<Utc>) -> String {
+    let mut firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state == AlertState::Firing).collect();
+    firing.sort_by(|a, b| (b.severity, b.amount, &a.key).cmp(&(a.severity, a.amount, &b.key)));
+    let mut text = format!("tieout: {}, {}: {} open\n", name(head.job), local(as_of, head.zone), firing.len());
+    for alert in firing {
+        let _ = writeln!(text, "- {} {}", alert.severity.name(), title(alert, head.zone));
+    }
+    text
+}
+
 fn body(kind: ChannelKind, notices: &[&Notice], head: Letterhead<'_>) -> String {
     match kind {
         ChannelKind::Slack => json!({ "text": slack(&text(notices, head)) }).to_string(),

@@ -35,9 +35,11 @@ impl Plan {
         let (job, as_of) = (&loaded.job, loaded.reference.as_of);
         let settings = &job.alerts.settings;
         let since = loaded.reference.window.from.and_time(NaiveTime::MIN).and_utc();
-        let alerts = alerts(&Sight { spikes, outcome, since, as_of }, settings, &told);
-        let notices = if silent { Vec::new() } else { due(&alerts, &told, settings, as_of) };
-        let head = Letterhead { job: &job.name, zone: job.time_zone };
+        let until = loaded.reference.window.to.and_time(NaiveTime::MIN).and_utc().min(as_of);
+        let sight = Sight { spikes, outcome, since, until, as_of };
+        let alerts = alerts(&sight, settings, &told);
+        let notices = if silent { Vec::new() } else { due(&alerts, &told, settings, &sight) };
+        let head = head(loaded);
         let outbox = Outbox {
             told: notices.iter().map(|notice: &Notice| notice.told(as_of)).collect(),
             messages: parcels(&notices, settings, as_of).iter().map(|parcel| message(parcel, head)).collect(),
@@ -60,6 +62,11 @@ impl Plan {
     pub fn firing(&self) -> u64 {
         self.alerts.iter().filter(|alert| alert.state == AlertState::Firing).count() as u64
     }
+}
+
+/// Where and for whom messages are written.
+pub fn head(loaded: &Loaded) -> Letterhead<'_> {
+    Letterhead { job: &loaded.job.name, zone: loaded.job.time_zone }
 }
 
 /// Sends what waits, of this run and of earlier ones.

@@ -5,6 +5,7 @@ pub mod backtest;
 pub mod fetched;
 pub mod reference;
 pub mod snapshot;
+mod watch;
 
 use crate::domain::fault::{ExitCode, Fault};
 use crate::edge::alerts::{DeadMan, Ready};
@@ -13,7 +14,7 @@ use crate::edge::publish::{Publication, may_publish, publish};
 use crate::edge::recover::recover;
 use crate::edge::state::State;
 use crate::edge::{self, ledger, pages, preflight, pull, verify};
-use crate::job::Job;
+use crate::job::{Job, Kind};
 use crate::report::{csv, laws, tables, text};
 use crate::stages;
 use crate::stages::drift::FirstSeen;
@@ -103,10 +104,13 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     preflight::directories(&job.output, &job.state, run_id)?;
     let channels = edge::alerts::ready(&job.alerts)?;
     let dead_man = DeadMan::new(job.alerts.dead_man.as_ref().filter(|_| !options.dry_run), run_id)?;
-    let mut state = State::open(&job.state, run_id)?;
+    let mut state = State::open(&job.state, run_id)?.of_kind(job.kind.name());
     let warn = |said: Option<String>| said.into_iter().for_each(|said| progress.line(&format!("warning: {said}")));
     warn(dead_man.started());
-    let mut ended = night(&loaded, options, &fetching, now, &mut state, progress);
+    let mut ended = match job.kind {
+        Kind::Nightly => night(&loaded, options, &fetching, now, &mut state, progress),
+        Kind::Watch => watch::watch(&loaded, options, now, &mut state, progress),
+    };
     if !options.dry_run {
         ended = tell(&loaded, options, &channels, now, &mut state, progress, ended);
     }
@@ -117,7 +121,8 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
 /// What a night leaves for those who tell of it.
 struct Night {
     plan: alerts::Plan,
-    outcome: Outcome,
+    /// `None` in a run that only watches.
+    outcome: Option<Outcome>,
 }
 
 /// Sends what waits, and leaves the figures for monitors.
@@ -135,7 +140,7 @@ fn tell(
     let delivered = delivered?;
     done.code = alerts::code(done.code, &delivered);
     done.alerts = alerts::counts(&night.plan, &delivered);
-    alerts::measure(loaded, Some(&night.outcome), &night.plan, &delivered, done.code, state, now)?;
+    alerts::measure(loaded, night.outcome.as_ref(), &night.plan, &delivered, done.code, state, now)?;
     Ok((done, night))
 }
 
@@ -200,7 +205,7 @@ fn night(
     let run_id = state.run_id().to_string();
     let mut done = Done { code, name: None, new: false, run_id, summary, slices: slices(&outcome), alerts: Map::new() };
     if options.dry_run {
-        return Ok((done, Night { plan, outcome }));
+        return Ok((done, Night { plan, outcome: Some(outcome) }));
     }
     let mut facts = manifest_facts(loaded, &outcome, &inputs);
     facts.insert("alerts".into(), plan.told());
@@ -219,7 +224,7 @@ fn night(
         progress.line(&format!("warning: {warning}"));
     }
     (done.name, done.new) = (Some(published.name.to_string()), published.new);
-    Ok((done, Night { plan, outcome }))
+    Ok((done, Night { plan, outcome: Some(outcome) }))
 }
 
 /// What a snapshot came to.

@@ -4,7 +4,7 @@ use crate::adapters::ADAPTERS;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::{Days, parse_day};
 use crate::domain::price::PriceBook;
-use crate::job::{self, Job};
+use crate::job::{self, Job, Kind};
 use crate::stages::reference::Reference;
 use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
@@ -92,7 +92,9 @@ fn window(job: &Job, asked: &Asked, as_of: DateTime<Utc>) -> Result<Days, Fault>
         };
         text.as_ref().map(read).transpose()
     };
-    let today = as_of.date_naive();
+    // A run that watches looks at the day that is not over; the last full hour bounds it.
+    let watches = job.kind == Kind::Watch;
+    let today = as_of.date_naive() + Duration::days(i64::from(watches));
     let to = day("--to", &asked.to)?.or(job.window.to).unwrap_or(today);
     let first = to - Duration::days(i64::from(job.window.trailing_days));
     let from = day("--from", &asked.from)?.or(job.window.from).unwrap_or(first);

@@ -337,7 +337,10 @@ fn a_kill_at_any_step_loses_no_alert() {
         assert_eq!(world.run(&[]).0, 0, "{point}");
         let seen = server.seen();
         assert_eq!(seen.len(), if told_by_both { 2 } else { 1 }, "{point}");
-        assert!(seen.iter().all(|one| one.body == seen[0].body && keys(std::slice::from_ref(one)) == keys(&seen[..1])), "{point}");
+        assert!(
+            seen.iter().all(|one| one.body == seen[0].body && keys(std::slice::from_ref(one)) == keys(&seen[..1])),
+            "{point}"
+        );
         assert_eq!(
             seen.last().unwrap().header("tieout-may-repeat").is_some(),
             told_by_both || point == "alert-marked",

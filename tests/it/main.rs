@@ -16,4 +16,5 @@ mod oracle;
 mod scenarios;
 mod tidy;
 mod vectors;
+mod weekend;
 mod worlds;

@@ -59,7 +59,7 @@ impl State {
     /// The store cannot be read.
     pub fn told(&mut self) -> Result<Vec<Told>, Fault> {
         let rows = self.store.query(sqlx::query(
-            "SELECT key, max(generation) AS generation, rule, scope, first_seen, severity, amount, currency, state, told_at \
+            "SELECT key, max(generation) AS generation, rule, scope, first_seen, severity, amount, currency, state, told_at, seen_until \
              FROM alert WHERE held_by IS NULL GROUP BY key ORDER BY key",
         ))?;
         rows.iter().map(|row| told(row).ok_or_else(|| self.store.corrupt("table alert"))).collect()
@@ -215,8 +215,8 @@ fn insert_told(told: &Told, held_by: Option<String>) -> Query {
     let Subject { provider, account, team, api_key_id, model, detail } = &told.subject;
     sqlx::query(
         "INSERT OR IGNORE INTO alert \
-         (key, generation, rule, scope, first_seen, severity, amount, currency, state, told_at, held_by) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (key, generation, rule, scope, first_seen, severity, amount, currency, state, told_at, seen_until, held_by) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(told.key.clone())
     .bind(i64::from(told.generation))
@@ -228,6 +228,7 @@ fn insert_told(told: &Told, held_by: Option<String>) -> Query {
     .bind(told.currency.map(|currency| currency.code().to_string()))
     .bind(told.state.name())
     .bind(instant(told.told_at))
+    .bind(instant(told.seen_until))
     .bind(held_by)
 }
 
@@ -271,6 +272,7 @@ fn told(row: &SqliteRow) -> Option<Told> {
         },
         state: AlertState::parse(&text("state")?)?,
         told_at: at("told_at")?,
+        seen_until: at("seen_until")?,
     })
 }
 
@@ -288,6 +290,7 @@ pub fn to_json(told: &Told) -> Value {
         "currency": told.currency.map(|currency| currency.code().to_string()),
         "state": told.state.name(),
         "told_at": instant(told.told_at),
+        "seen_until": instant(told.seen_until),
     })
 }
 
@@ -309,5 +312,6 @@ pub(in crate::edge) fn from_json(value: &Value) -> Option<Told> {
         currency: text("currency").and_then(|text| Currency::parse(text).ok()),
         state: AlertState::parse(text("state")?)?,
         told_at: at("told_at")?,
+        seen_until: at("seen_until")?,
     })
 }

@@ -1,12 +1,13 @@
 //! When an alert is told again (reliability.md section 6): it is new or there again, its severity rose, its
 //! amount grew by a quarter, it ended, or a day passed while it fires. Nothing else.
 
+use super::Sight;
 use crate::domain::alert::{Alert, AlertSettings, AlertState, Cause, Notice, Told};
 use crate::domain::calendar::DayKind;
 use chrono::{DateTime, Duration, Utc};
 
 /// The notices that are due, in the order of the alerts.
-pub fn due(alerts: &[Alert], told: &[Told], settings: &AlertSettings, as_of: DateTime<Utc>) -> Vec<Notice> {
+pub fn due(alerts: &[Alert], told: &[Told], settings: &AlertSettings, sight: &Sight<'_>) -> Vec<Notice> {
     let one = |alert: &Alert| {
         let before = told.iter().find(|told| told.key == alert.key);
         // What rests on doubtful figures waits until they are good; its end is told all the same.
@@ -16,10 +17,11 @@ pub fn due(alerts: &[Alert], told: &[Told], settings: &AlertSettings, as_of: Dat
         let cause = match before {
             None if alert.state == AlertState::Resolved && alert.withdrawn => None,
             None => Some(Cause::New),
-            Some(before) => again(alert, before, settings, as_of),
+            Some(before) if sight.is_behind(alert.rule, before) => None,
+            Some(before) => again(alert, before, settings, sight.as_of),
         };
         let generation = before.map_or(1, |before| before.generation.saturating_add(1));
-        cause.map(|cause| Notice { alert: alert.clone(), generation, cause })
+        cause.map(|cause| Notice { alert: alert.clone(), generation, cause, seen_until: sight.until })
     };
     alerts.iter().filter_map(one).collect()
 }

@@ -25,7 +25,16 @@ pub struct Sight<'a> {
     pub outcome: Option<&'a Outcome>,
     /// Start of what the run has seen: an incident before it is neither confirmed nor withdrawn by its absence.
     pub since: DateTime<Utc>,
+    /// Until when the run has seen: the end of its last day for a nightly one, the last hour for one that watches.
+    pub until: DateTime<Utc>,
     pub as_of: DateTime<Utc>,
+}
+
+impl Sight<'_> {
+    /// A later sight has told of this incident: an older one knows nothing better.
+    fn is_behind(&self, rule: AlertRule, told: &Told) -> bool {
+        matches!(rule, AlertRule::Spike(_)) && self.until < told.seen_until
+    }
 }
 
 /// A matter as a rule found it: complete but for the key, which may be an older one's.
@@ -132,7 +141,8 @@ fn rests_on(rule: AlertRule, quality: AlertRule) -> bool {
 fn ended(told: &Told, sight: &Sight<'_>) -> Option<Alert> {
     let rule = incidents::rule(&told.rule).or_else(|| findings::rule(&told.rule))?;
     let is_spike = matches!(rule, AlertRule::Spike(_));
-    if if is_spike { told.opened_at < sight.since } else { sight.outcome.is_none() } {
+    let unseen = told.opened_at < sight.since || sight.is_behind(rule, told);
+    if if is_spike { unseen } else { sight.outcome.is_none() } {
         return None;
     }
     Some(Alert {
