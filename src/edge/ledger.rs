@@ -49,6 +49,17 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
     }
 }
 
+/// How many rows the ledger's files say they have; those that do not say it count as none.
+///
+/// # Errors
+/// As [`read`].
+pub fn rows(source: &LedgerSource) -> Result<usize, Fault> {
+    let LedgerPlace::Files(patterns) = &source.place else { return Ok(0) };
+    let files = files(&source.name, patterns)?;
+    let parquet = files.iter().filter(|(_, form)| *form == Form::Parquet);
+    parquet.map(|(path, _)| ledger_parquet::rows(path)).sum()
+}
+
 /// Opens a ledger and verifies that it has what [`read`] needs, without reading rows.
 ///
 /// # Errors

@@ -182,9 +182,7 @@ fn night(
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
     let mut files = vec![("summary.txt".to_string(), summary.clone().into_bytes())];
-    for table in tables::tables(&outcome, job.reporting_currency)? {
-        files.push((table.file.to_string(), csv::render(&table, job.byte_order_mark)));
-    }
+    files.extend(csv::render_all(&tables::tables(&outcome, job.reporting_currency)?, job.byte_order_mark));
     laws::check(&files)
         .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));

@@ -165,6 +165,7 @@ fn read_pull(
     pages::for_each_page(&pull.files, &mut |input| {
         if inputs.last().is_none_or(|(file, _)| file != input.file) {
             inputs.push((input.file.to_string(), input.sha256.to_string()));
+            lines.expect(input.file_rows);
         }
         let short = input.page.rsplit('/').next().unwrap_or(input.page);
         let protocol = |bad: BadPage| Fault::new(ExitCode::Protocol, input.page, bad.what, bad.hint);
@@ -216,6 +217,7 @@ fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryRead
         stage.doing(&source.name);
         let info = LedgerInfo { name: source.name.clone(), precision: source.precision, currency: source.currency };
         let number = entries.open_ledger(info);
+        entries.expect(ledger::rows(source)?);
         let mut rows = 0u64;
         ledger::read(source, loaded.reference.window, &mut |line| {
             rows += 1;

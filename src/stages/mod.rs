@@ -23,6 +23,7 @@ mod sides;
 pub mod slices;
 pub mod spikes;
 pub mod symbols;
+pub mod texts;
 mod units;
 
 use crate::domain::fault::Fault;

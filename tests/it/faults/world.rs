@@ -148,10 +148,13 @@ fn ledger(providers: &[&str]) -> String {
     text
 }
 
-/// A page of OpenAI's costs: for each day its rows as project, line item and amount.
-pub fn openai_page(days: &[(i64, Vec<(&str, &str, &str)>)], next: Option<&str>) -> String {
-    let bucket = |(start, rows): &(i64, Vec<(&str, &str, &str)>)| {
-        let row = |(project, item, amount): &(&str, &str, &str)| {
+/// Project, line item and amount.
+pub type Row<'a> = (&'a str, &'a str, &'a str);
+
+/// A page of OpenAI's costs: the rows of each day.
+pub fn openai_page(days: &[(i64, Vec<Row<'_>>)], next: Option<&str>) -> String {
+    let bucket = |(start, rows): &(i64, Vec<Row<'_>>)| {
+        let row = |(project, item, amount): &Row<'_>| {
             format!(
                 "{{\"object\":\"organization.costs.result\",\"amount\":{{\"value\":{amount},\"currency\":\"usd\"}},\
                  \"line_item\":\"{item}\",\"project_id\":\"{project}\",\"api_key_id\":\"key_a\",\"quantity\":1000000,\
@@ -171,7 +174,7 @@ pub fn openai_page(days: &[(i64, Vec<(&str, &str, &str)>)], next: Option<&str>) 
 }
 
 /// The one row that each day has when all is well.
-pub const ROW: (&str, &str, &str) = ("proj_a", "gpt-5.4, input", "\"2.5\"");
+pub const ROW: Row<'static> = ("proj_a", "gpt-5.4, input", "\"2.5\"");
 
 /// The world's OpenAI costs on one page.
 pub fn openai_costs() -> String {
