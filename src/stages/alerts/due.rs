@@ -6,6 +6,9 @@ use crate::domain::alert::{Alert, AlertSettings, AlertState, Cause, Notice, Told
 use crate::domain::calendar::DayKind;
 use chrono::{DateTime, Duration, Utc};
 
+/// No run of free days is longer.
+const HOURS_MAX: i64 = 24 * 400;
+
 /// The notices that are due, in the order of the alerts.
 pub fn due(alerts: &[Alert], told: &[Told], settings: &AlertSettings, sight: &Sight<'_>) -> Vec<Notice> {
     let one = |alert: &Alert| {
@@ -35,9 +38,8 @@ fn again(alert: &Alert, before: &Told, settings: &AlertSettings, as_of: DateTime
             if alert.severity > before.severity || grew(alert, before) {
                 return Some(Cause::Worse);
             }
-            let waited = as_of - before.told_at >= Duration::hours(i64::from(settings.repeat_hours));
             // A reminder has no news: it waits for somebody to be there.
-            (waited && at_work(settings, as_of)).then_some(Cause::Reminder)
+            (at_work(settings, as_of) && has_waited(settings, before.told_at, as_of)).then_some(Cause::Reminder)
         }
     }
 }
@@ -47,6 +49,14 @@ fn grew(alert: &Alert, before: &Told) -> bool {
         (Some(now), Some(then)) => now.abs() > then.abs() && then.abs().mul_div(5, 4).is_some_and(|bound| now.abs() >= bound),
         _ => false,
     }
+}
+
+/// The hours of a reminder have passed, those of free days not counted: else what was told on Friday evening is told
+/// again first thing on Monday.
+fn has_waited(settings: &AlertSettings, since: DateTime<Utc>, as_of: DateTime<Utc>) -> bool {
+    let hours = (as_of - since).num_hours().min(HOURS_MAX);
+    let at_work = (0..hours).filter(|hour| settings.calendar.local(since + Duration::hours(*hour)).kind == DayKind::Work);
+    at_work.take(settings.repeat_hours as usize).count() == settings.repeat_hours as usize
 }
 
 /// A working day, not before its morning.
