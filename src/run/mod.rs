@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod backtest;
 pub mod fetched;
+mod from_ledger;
 pub mod reference;
 pub mod snapshot;
 mod watch;
