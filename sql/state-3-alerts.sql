@@ -30,6 +30,8 @@ CREATE TABLE alert (
     severity   TEXT    NOT NULL CHECK (severity IN ('info', 'warning', 'error', 'critical')),
     -- Decimal text, as everywhere.
     amount     TEXT,
+    -- Until when the amount was projected, where it was.
+    projected_until TEXT,
     currency   TEXT,
     state      TEXT    NOT NULL CHECK (state IN ('firing', 'resolved')),
     -- The moment that the telling run spoke for.

@@ -161,6 +161,8 @@ pub struct Told {
     pub generation: u32,
     pub severity: Severity,
     pub amount: Option<Amount>,
+    /// Until when the amount was projected, where it was.
+    pub projected_until: Option<DateTime<Utc>>,
     pub currency: Option<Currency>,
     pub state: AlertState,
     /// The moment that the run spoke for which told it.
@@ -205,6 +207,7 @@ impl Notice {
             generation: self.generation,
             severity: alert.severity,
             amount: alert.amount,
+            projected_until: alert.projected.map(|(_, until)| until),
             currency: alert.currency,
             state: alert.state,
             told_at: at,

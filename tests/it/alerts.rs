@@ -423,6 +423,39 @@ fn findings_named_by_fail_on_end_with_11_after_publishing() {
 }
 
 #[test]
+fn mail_is_sent_again_where_its_answer_was_lost_and_not_where_it_was_refused() {
+    let channel = |name: &str, mail: &MailServer| {
+        format!(
+            "[[alerts.channel]]\nname = \"{name}\"\nkind = \"email\"\nserver = \"127.0.0.1\"\nport = {}\nfrom = \"tieout@acme.example\"\n\
+             to = [\"oncall@acme.example\"]\nallow_private = true\n\n",
+            mail.port()
+        )
+    };
+    for lost in ["", "451 try later"] {
+        let mail = MailServer::start(&[lost]);
+        let world = World::new(1, &channel("mail", &mail));
+        assert_eq!(world.run(&[]).0, 0, "{lost:?}");
+        let letters = mail.letters();
+        let ids: Vec<&str> =
+            letters.iter().flat_map(|letter| letter.lines().filter(|line| line.starts_with("Message-ID"))).collect();
+        assert_eq!((ids.len(), ids.first()), (2, ids.last()), "{lost:?}");
+        let repeats: Vec<bool> = letters.iter().map(|letter| letter.contains("this may be a repeat")).collect();
+        assert_eq!(repeats, [false, true], "{lost:?}");
+    }
+    let (refusing, last) = (MailServer::start(&["550 no such mailbox"]), MailServer::start(&[]));
+    let world = World::new(
+        1,
+        &format!(
+            "fallback = \"last\"\n\n{}{}min_severity = \"critical\"\n\n",
+            channel("mail", &refusing),
+            channel("last", &last).trim_end().to_string() + "\n"
+        ),
+    );
+    let (code, counts) = world.run(&[]);
+    assert_eq!((code, &counts["refused"], refusing.letters().len(), last.letters().len()), (12, &1.into(), 1, 1));
+}
+
+#[test]
 fn no_alert_goes_where_it_must_not() {
     let private =
         World::new(1, "[[alerts.channel]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"https://169.254.169.254/latest\"\n\n");

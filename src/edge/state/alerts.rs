@@ -59,7 +59,7 @@ impl State {
     /// The store cannot be read.
     pub fn told(&mut self) -> Result<Vec<Told>, Fault> {
         let rows = self.store.query(sqlx::query(
-            "SELECT key, max(generation) AS generation, rule, scope, first_seen, severity, amount, currency, state, told_at, seen_until \
+            "SELECT key, max(generation) AS generation, rule, scope, first_seen, severity, amount, projected_until, currency, state, told_at, seen_until \
              FROM alert WHERE held_by IS NULL GROUP BY key ORDER BY key",
         ))?;
         rows.iter().map(|row| told(row).ok_or_else(|| self.store.corrupt("table alert"))).collect()
@@ -215,8 +215,8 @@ fn insert_told(told: &Told, held_by: Option<String>) -> Query {
     let Subject { provider, account, team, api_key_id, model, detail } = &told.subject;
     sqlx::query(
         "INSERT OR IGNORE INTO alert \
-         (key, generation, rule, scope, first_seen, severity, amount, currency, state, told_at, seen_until, held_by) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (key, generation, rule, scope, first_seen, severity, amount, projected_until, currency, state, told_at, seen_until, held_by) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(told.key.clone())
     .bind(i64::from(told.generation))
@@ -225,6 +225,7 @@ fn insert_told(told: &Told, held_by: Option<String>) -> Query {
     .bind(instant(told.opened_at))
     .bind(told.severity.name())
     .bind(told.amount.map(|amount| amount.to_string()))
+    .bind(told.projected_until.map(instant))
     .bind(told.currency.map(|currency| currency.code().to_string()))
     .bind(told.state.name())
     .bind(instant(told.told_at))
@@ -266,6 +267,10 @@ fn told(row: &SqliteRow) -> Option<Told> {
             Some(text) => Some(Amount::parse(&text).ok()?),
             None => None,
         },
+        projected_until: match optional("projected_until")? {
+            Some(text) => Some(DateTime::parse_from_rfc3339(&text).ok()?.with_timezone(&Utc)),
+            None => None,
+        },
         currency: match optional("currency")? {
             Some(text) => Some(Currency::parse(&text).ok()?),
             None => None,
@@ -287,6 +292,7 @@ pub fn to_json(told: &Told) -> Value {
         "first_seen": instant(told.opened_at),
         "severity": told.severity.name(),
         "amount": told.amount.map(|amount| amount.to_string()),
+        "projected_until": told.projected_until.map(instant),
         "currency": told.currency.map(|currency| currency.code().to_string()),
         "state": told.state.name(),
         "told_at": instant(told.told_at),
@@ -309,6 +315,7 @@ pub(in crate::edge) fn from_json(value: &Value) -> Option<Told> {
         generation: u32::try_from(value.get("generation")?.as_u64()?).ok()?,
         severity: Severity::parse(text("severity")?)?,
         amount: text("amount").and_then(|text| Amount::parse(text).ok()),
+        projected_until: at("projected_until"),
         currency: text("currency").and_then(|text| Currency::parse(text).ok()),
         state: AlertState::parse(text("state")?)?,
         told_at: at("told_at")?,

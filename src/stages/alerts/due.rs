@@ -44,8 +44,14 @@ fn again(alert: &Alert, before: &Told, settings: &AlertSettings, as_of: DateTime
     }
 }
 
+/// By a quarter. Of two projections the earlier one is carried on to the later's horizon at its own rate: the same
+/// spend is not worse because the next morning is another one.
 fn grew(alert: &Alert, before: &Told) -> bool {
-    match (alert.amount, before.amount) {
+    let carried = alert.projected.zip(before.projected_until).and_then(|((_, now), then)| {
+        let (long, short) = ((now - before.opened_at).num_seconds(), (then - before.opened_at).num_seconds());
+        before.amount?.mul_div(i128::from(long), i128::from(short))
+    });
+    match (alert.amount, carried.or(before.amount)) {
         (Some(now), Some(then)) => now.abs() > then.abs() && then.abs().mul_div(5, 4).is_some_and(|bound| now.abs() >= bound),
         _ => false,
     }
