@@ -1,6 +1,7 @@
 //! Job file text into a [`Job`]: every key, type, value and cross-reference is checked here, so that
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
+use super::agreements;
 use super::alerts;
 use super::api::{self, PullLimits};
 use super::checked::currency;
@@ -55,7 +56,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let kind = top.get("kind").map_or(Ok(Kind::Nightly), |value| value.word(&kinds))?;
     let alerts = top.get("alerts").map(|value| alerts::alerts(&value.section(&JOB_ALERTS)?, folder.path)).transpose()?;
     let mut alerts = alerts.unwrap_or_default();
-    alerts.settings.calendar.time_zone = time_zone;
+    let savings = agreements::savings(&top, &mut |value| folder.file(value))?;
+    let plans = agreements::plans(&top, &mut |value| folder.file(value))?;
     let byte_order_mark = top.get("byte_order_mark").map_or(Ok(true), |value| value.flag())?;
 
     let mut ledgers: Vec<(LedgerSource, usize)> = Vec::new();
@@ -102,6 +104,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         prices,
         names,
         fx,
+        savings,
+        plans,
         byte_order_mark,
         kind,
         alerts,

@@ -7,6 +7,7 @@ mod from_ledger;
 pub mod reference;
 pub mod snapshot;
 mod watch;
+pub mod whatif;
 
 use crate::domain::fault::{ExitCode, Fault};
 use crate::edge::alerts::{DeadMan, Ready};
@@ -174,6 +175,7 @@ fn night(
     }
     let Tied { facts, mut outcome, unusable, inputs } = tied;
     fetching.tell(loaded, &pulled, &mut outcome, state)?;
+    outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
 
     let stage = progress.stage("spikes", None);
     outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
