@@ -4,6 +4,7 @@
 
 mod adapters;
 mod alerts;
+mod backtest;
 mod crash;
 mod demo;
 mod docs;
@@ -22,6 +23,7 @@ mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;
+mod spikes;
 mod tidy;
 mod vectors;
 mod weekend;
