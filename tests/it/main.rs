@@ -3,12 +3,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod cluster;
 mod crash;
 mod demo;
 mod docs;
 mod errors;
 mod laws;
 mod oracle;
+mod postgres;
 mod scenarios;
 mod tidy;
 mod vectors;
