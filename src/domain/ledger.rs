@@ -96,6 +96,14 @@ pub struct LedgerEntry<'a> {
     pub reasoning_tokens: Option<Amount>,
     pub expected_cost: Option<Amount>,
     pub expected_currency: Option<Currency>,
+    /// Behind an aggregator: who served the call.
+    pub upstream_provider: Option<&'a str>,
+    /// The aggregator's estimate of what that costs, in `expected_currency`.
+    pub upstream_cost: Option<Amount>,
+    /// What the platform debited.
+    pub credits_charged: Option<Amount>,
+    /// The unit of `credits_charged`: a currency, or the platform's own.
+    pub credit_unit: Option<&'a str>,
     /// A digest of the whole row: the same row read twice is a replay.
     pub content: u64,
 }

@@ -34,19 +34,15 @@ const METERS: [Column; 13] = [
 ];
 
 /// Columns that no entry carries yet. They are not judged, but two rows that differ in them differ.
-const CARRIED_IN_DIGEST: [Column; 12] = [
+const CARRIED_IN_DIGEST: [Column; 8] = [
     Column::FinishedAt,
-    Column::UpstreamProvider,
     Column::UpstreamAccount,
     Column::UpstreamModel,
     Column::UpstreamRequestId,
-    Column::UpstreamCost,
     Column::ImageSize,
     Column::ImageQuality,
     Column::VideoResolution,
     Column::ReportedCost,
-    Column::CreditsCharged,
-    Column::CreditUnit,
 ];
 
 /// Makes digests of rows: equal within a run, which is all that finding replays needs.
@@ -177,6 +173,10 @@ fn entry<'a>(
         reasoning_tokens: from.number(Column::ReasoningTokens, QUANTITY_LIMIT)?,
         expected_cost: from.number(Column::ExpectedCost, MONEY_LIMIT)?,
         expected_currency: from.currency()?,
+        upstream_provider: from.text(Column::UpstreamProvider)?,
+        upstream_cost: from.number(Column::UpstreamCost, MONEY_LIMIT)?,
+        credits_charged: from.number(Column::CreditsCharged, QUANTITY_LIMIT)?,
+        credit_unit: from.text(Column::CreditUnit)?,
         content: 0,
     };
     for column in CARRIED_IN_DIGEST {

@@ -11,6 +11,7 @@ pub mod names;
 mod nearest;
 mod parse;
 pub mod prices;
+mod spikes;
 pub mod teams;
 #[cfg(test)]
 mod testing;
@@ -21,6 +22,7 @@ pub use parse::parse;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
 use crate::domain::period::Days;
+use crate::domain::spike::Settings;
 use crate::domain::usage::Precision;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -51,6 +53,7 @@ pub struct Job {
     pub fx: Option<PathBuf>,
     /// A byte order mark in the CSV files that people open.
     pub byte_order_mark: bool,
+    pub spikes: Settings,
     /// Where the job file names its files.
     pub named: NamedFiles,
 }

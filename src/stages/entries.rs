@@ -1,7 +1,7 @@
 //! Normalises ledger rows: one name per model, what the ledger expects the provider to charge, replays
 //! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
-use super::facts::{Entry, EntryKind, Facts, LedgerInfo, NO_AMOUNT, Part, stored};
+use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, NO_AMOUNT, Part, stored};
 use super::reference::{Namer, Reference};
 use super::results::{Coverage, Quarantine, SliceStatus};
 use super::sides;
@@ -124,6 +124,17 @@ impl<'r> EntryReader<'r> {
         self.remember(call, entry.request, index);
         self.facts.entries.push(entry);
         self.contents.push(row.content);
+        if row.upstream_cost.is_some() || row.credits_charged.is_some() {
+            let symbols = &mut self.facts.symbols;
+            let aside = Aside {
+                entry: index,
+                upstream_provider: symbols.optional(row.upstream_provider),
+                upstream_cost: stored(row.upstream_cost),
+                credits: stored(row.credits_charged),
+                credit_unit: symbols.optional(row.credit_unit),
+            };
+            self.facts.asides.push(aside);
+        }
     }
 
     /// The earlier entry of the same ledger, call and attempt.

@@ -153,6 +153,19 @@ pub struct Part {
     pub quantity: i128,
 }
 
+/// What only some entries carry, kept apart so that the others need no room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// Index into [`Facts::entries`].
+    pub entry: u32,
+    /// Behind an aggregator: who served the call, and the estimate of what that costs.
+    pub upstream_provider: Sym,
+    pub upstream_cost: i128,
+    /// What the platform debited, and its unit.
+    pub credits: i128,
+    pub credit_unit: Sym,
+}
+
 /// A provider account of the job.
 #[derive(Clone, Debug)]
 pub struct SourceInfo {
@@ -196,6 +209,8 @@ pub struct Facts {
     pub lines: Vec<Line>,
     pub entries: Vec<Entry>,
     pub parts: Vec<Part>,
+    /// In the order of their entries.
+    pub asides: Vec<Aside>,
 }
 
 /// A ledger of the job.

@@ -19,6 +19,7 @@ pub mod results;
 pub mod siblings;
 mod sides;
 pub mod slices;
+pub mod spikes;
 pub mod symbols;
 mod units;
 
@@ -59,5 +60,5 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls })
+    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, spikes: Vec::new() })
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::ledger::Funding;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::spike::Spike;
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -378,4 +379,6 @@ pub struct Outcome {
     pub coverage: Vec<Coverage>,
     pub quarantine: Vec<Quarantine>,
     pub controls: Vec<Control>,
+    /// Spikes of the window, oldest first.
+    pub spikes: Vec<Spike>,
 }

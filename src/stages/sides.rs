@@ -90,6 +90,10 @@ pub(super) fn join(reference: &Reference, provider: Facts, ledger: Facts) -> Res
     for part in &mut facts.parts {
         part.meter = symbol(part.meter);
     }
+    facts.asides = ledger.asides;
+    for aside in &mut facts.asides {
+        (aside.upstream_provider, aside.credit_unit) = (symbol(aside.upstream_provider), symbol(aside.credit_unit));
+    }
     let mut entries = ledger.entries;
     for entry in &mut entries {
         let (kind, written_in) = kinds[entry.kind as usize];

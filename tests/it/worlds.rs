@@ -111,6 +111,10 @@ impl Row {
             reasoning_tokens: self.reasoning_tokens,
             expected_cost: self.expected_cost,
             expected_currency: self.expected_currency,
+            upstream_provider: None,
+            upstream_cost: None,
+            credits_charged: None,
+            credit_unit: None,
             content: text
                 .bytes()
                 .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),
