@@ -94,14 +94,18 @@ fn start() -> Cluster {
         .password("postgres")
         .database("postgres")
         .ssl_mode(PgSslMode::Disable);
+    let mut started = false;
     for _ in 0..600 {
-        if runtime().block_on(admin.connect()).is_ok() {
-            return Cluster { admin, ca: Some(ca) };
-        }
-        if shell.try_wait().unwrap().is_some() {
+        started = runtime().block_on(admin.connect()).is_ok();
+        if started || shell.try_wait().unwrap().is_some() {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
+    }
+    if started {
+        // The shell ends after this process: nobody is left to wait for it.
+        std::thread::spawn(move || shell.wait());
+        return Cluster { admin, ca: Some(ca) };
     }
     panic!("PostgreSQL does not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
 }
