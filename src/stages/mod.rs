@@ -7,6 +7,7 @@ pub mod classify;
 pub mod drift;
 pub mod entries;
 pub mod facts;
+pub mod fetched;
 mod figures;
 mod frame;
 pub mod lines;
@@ -21,6 +22,7 @@ mod sides;
 pub mod slices;
 pub mod spikes;
 pub mod symbols;
+pub mod texts;
 mod units;
 
 use crate::domain::fault::Fault;
@@ -60,5 +62,5 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, spikes: Vec::new() })
+    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, ..Outcome::default() })
 }
