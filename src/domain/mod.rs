@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod money;
 pub mod names;
 pub mod period;
+pub mod plan;
 pub mod price;
 pub mod spike;
 pub mod teams;

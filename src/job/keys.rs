@@ -1,6 +1,13 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod plans;
+
+pub use plans::{
+    PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
+    PLANS_TIER, PLANS_TOP,
+};
+
 /// One key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -28,8 +35,8 @@ pub struct FileKeys {
 }
 
 /// All files that a person writes, for documentation.
-pub fn known_keys() -> [&'static FileKeys; 5] {
-    [&JOB, &PRICES, &TEAMS, &NAMES, &FX]
+pub fn known_keys() -> [&'static FileKeys; 6] {
+    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PLANS]
 }
 
 impl Keys {
@@ -208,9 +215,15 @@ pub const JOB_SOURCE: Keys = Keys {
         key("settle_days", "the provider's own", "days, 0 to 400, until a day's figures are taken as settled", "3"),
         key(
             "pull",
-            "required unless `api`",
+            "required unless `api` or `costs`",
             "sections `[[source.pull]]`: saved pages",
             "[{ files = [\"openai/costs-*.json\"] }]",
+        ),
+        key(
+            "costs",
+            "\"provider\"",
+            "`\"ledger\"`: the request ledger also says what calls cost, where the provider has no report of it",
+            "\"ledger\"",
         ),
         key("api", "none", "section `[source.api]`: fetch the reports from the provider", "{ secret = \"cred:openai_admin\" }"),
     ],
@@ -237,6 +250,7 @@ pub const JOB_API: Keys = Keys {
             "\"https://oauth2.googleapis.com/token\"",
         ),
         key("trailing_days", "the provider's own", "days, 1 to 400, before the as-of day that are asked again each night", "35"),
+        key("pause_ms", "the provider's own", "least time between two questions of the account", "1000"),
         key(
             "settings",
             "{}",
@@ -451,14 +465,15 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documentation_are_read() {
-        use crate::job::{fx, names, prices, teams};
+        use crate::job::{fx, names, plans, prices, teams};
         let page = include_str!("../../jobs/README.md");
         let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        let [_job, book, map, aliases, rates] = examples.as_slice() else { panic!("{examples:?}") };
+        let [_job, book, map, aliases, rates, plan] = examples.as_slice() else { panic!("{examples:?}") };
         assert_eq!(prices::parse("book", book).err(), None);
         assert_eq!(teams::parse("map", map).err(), None);
         assert_eq!(names::parse("aliases", aliases).err(), None);
         assert_eq!(fx::parse("rates", rates).err(), None);
+        assert_eq!(plans::parse("plan", plan).err(), None);
     }
 
     #[test]

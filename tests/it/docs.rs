@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "docs/ledgers.md",
     "README.md",
     "CONTRIBUTING.md",
@@ -10,6 +10,7 @@ const PAGES: [&str; 7] = [
     "docs/guarantees.md",
     "docs/decisions.md",
     "jobs/README.md",
+    "docs/plans.md",
 ];
 
 fn root() -> PathBuf {

@@ -7,14 +7,25 @@ mod cluster;
 mod crash;
 mod demo;
 mod docs;
+mod eleventh;
 mod errors;
 #[allow(dead_code)] // Each test takes the steps that it needs.
 mod fault_server;
 mod faults;
 mod laws;
 mod oracle;
+mod plan_laws;
+mod plan_shapes;
+mod plan_vectors;
 mod postgres;
+mod providers;
 mod scenarios;
+mod simulated;
+#[allow(dead_code)] // Each test takes the faults that it needs.
+mod simulator;
 mod tidy;
 mod vectors;
 mod worlds;
+
+// As an adapter of the crate sees it: the eleventh provider is compiled as it would stand there.
+use tieout::domain;
