@@ -109,6 +109,7 @@ fn demo_job(folder: &Path, place: &str) {
         .replace("sqlite = \"../fixtures/demo/ledger.db\"", place)
         .replace("\"../fixtures/", &at("fixtures"))
         .replace("\"demo/", &at("jobs/demo"))
+        .replace("\"plans/", &at("jobs/plans"))
         .replace("\"prices/", &at("jobs/prices"));
     assert!(job.contains(place), "{job}");
     fs::write(folder.join("job.toml"), job).unwrap();
