@@ -20,6 +20,7 @@ mod plan_shapes;
 mod plan_vectors;
 mod postgres;
 mod providers;
+mod savings;
 mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
