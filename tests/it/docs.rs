@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "docs/alerts.md",
+    "docs/ledgers.md",
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",

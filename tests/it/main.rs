@@ -5,6 +5,7 @@
 mod adapters;
 mod alerts;
 mod backtest;
+mod cluster;
 mod crash;
 mod demo;
 mod docs;
@@ -18,7 +19,9 @@ mod oracle;
 mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
+mod postgres;
 mod providers;
+mod savings;
 mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
