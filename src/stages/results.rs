@@ -1,5 +1,6 @@
 //! What the stages hand on: plain rows, one type for each published table.
 
+use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::spike::Spike;
@@ -397,6 +398,7 @@ pub struct Outcome {
     pub coverage: Vec<Coverage>,
     pub quarantine: Vec<Quarantine>,
     pub controls: Vec<Control>,
+    pub savings: Savings,
     pub restatements: Vec<Restatement>,
     /// Spikes of the window, oldest first.
     pub spikes: Vec<Spike>,
