@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod backtest;
 mod crash;
 mod demo;
 mod docs;
@@ -17,10 +18,12 @@ mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
 mod providers;
+mod savings;
 mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;
+mod spikes;
 mod tidy;
 mod vectors;
 mod worlds;
