@@ -452,3 +452,34 @@ proptest! {
         }
     }
 }
+
+/// A cost as real bills have it: many decimals.
+fn long(most: i128) -> impl Strategy<Value = Amount> {
+    (1..most * 1_000_000_000_000).prop_map(|pico| Amount::from_atto(pico * 1_000_000))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn figures_of_many_digits_are_computed(
+        world in world(),
+        costs in prop::collection::vec((long(100_000), long(100_000), 1i64..1_000_000_007, 1i64..999_999_937), 1..5),
+        own in long(5_000),
+        part in 1i128..100_000,
+    ) {
+        let (credits, mut byok) = world.terms();
+        let mut lines = Vec::new();
+        for (at, (list, contracted, requests, images)) in costs.into_iter().enumerate() {
+            let provider = format!("p{at}");
+            byok.minimums.push(Minimum { provider: Some(provider.clone()), amount: own });
+            let line = UsageLine { list_cost: Some(list), contracted_cost: Some(contracted), ..used("images", images) };
+            lines.push(UsageLine { provider, requests: Amount::whole(requests), ..line });
+        }
+        byok.deposit = Some(Deposit { part: Amount::from_atto(part * 1_000_000_000_000), minimum: own });
+        byok.fx = Amount::from_atto(part * 100_000_000_000);
+        let month = compare(&credits, &byok, &lines, &Asked::month("images")).unwrap();
+        assert_sums(&month);
+        prop_assert!(month.break_even(false).is_ok());
+    }
+}

@@ -40,10 +40,11 @@ pub struct BreakEven {
 
 impl Comparison {
     /// The break-even in money paid, or with hours × wage. `None` when the month has no volume in the plan's
-    /// unit: there is nothing to scale.
+    /// unit, so that there is nothing to scale, or when a crossing has more digits than 256 bits hold: an unknown
+    /// crossing stops no night, and none is guessed.
     ///
     /// # Errors
-    /// A figure does not fit.
+    /// Never for terms and usage that [`compare`] took.
     pub fn break_even(&self, all_in: bool) -> Result<Option<BreakEven>, PlanError> {
         if self.volume.is_zero() || self.volume.is_negative() {
             return Ok(None);
@@ -58,7 +59,7 @@ impl Comparison {
         let low = side(&credits.0, &byok.1);
         let no_range = credits.0 == credits.1 && byok.0 == byok.1;
         let high = if no_range { low.clone() } else { side(&credits.1, &byok.0) };
-        let (certain, possible) = (low.ok_or(PlanError::Overflow)?, high.ok_or(PlanError::Overflow)?);
+        let (Some(certain), Some(possible)) = (low, high) else { return Ok(None) };
         Ok(Some(BreakEven { volume: self.volume, certain, possible }))
     }
 

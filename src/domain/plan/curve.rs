@@ -3,14 +3,14 @@
 use super::fraction::Fraction;
 use std::cmp::Ordering;
 
-/// A point where the function may jump or bend. After `x` it runs from `right` with `slope`, until the next knot.
+/// A point where the function may jump or bend. After `x` it is `constant + slope × x`, until the next knot: written
+/// from 0 and not from `x`, so that sums of curves with other knots keep short fractions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Knot {
     pub x: Fraction,
     /// The value at `x` itself.
     pub at: Fraction,
-    /// What the value tends to just after `x`.
-    pub right: Fraction,
+    pub constant: Fraction,
     pub slope: Fraction,
 }
 
@@ -42,20 +42,21 @@ pub struct End {
 }
 
 impl Knot {
-    /// The value at a point after the knot and not after the next one's left side.
+    /// The value at a point after the knot and before the next one; at the knot itself, what it tends to just after.
     pub fn after(&self, x: Fraction) -> Option<Fraction> {
-        if self.slope.is_zero() { Some(self.right) } else { self.right.plus(self.slope.times(x.minus(self.x)?)?) }
+        self.constant.plus(self.slope.times(x)?)
     }
 
-    fn smooth(x: Fraction, value: Fraction, slope: Fraction) -> Knot {
-        Knot { x, at: value, right: value, slope }
+    /// The same line from a later point on.
+    fn later(&self, x: Fraction) -> Option<Knot> {
+        Some(Knot { x, at: self.after(x)?, ..*self })
     }
 }
 
 impl Curve {
     /// `constant + slope × x`.
     pub fn line(constant: Fraction, slope: Fraction) -> Curve {
-        Curve { knots: vec![Knot::smooth(Fraction::ZERO, constant, slope)], tail: Tail::Exact }
+        Curve { knots: vec![Knot { x: Fraction::ZERO, at: constant, constant, slope }], tail: Tail::Exact }
     }
 
     pub fn constant(value: impl Into<Fraction>) -> Curve {
@@ -73,7 +74,7 @@ impl Curve {
 
     pub fn is_zero(&self) -> bool {
         // Without needless knots a curve that is 0 everywhere has one.
-        let zero = |knot: &Knot| knot.at.is_zero() && knot.right.is_zero() && knot.slope.is_zero();
+        let zero = |knot: &Knot| knot.at.is_zero() && knot.constant.is_zero() && knot.slope.is_zero();
         self.tail == Tail::Exact && self.knots.len() == 1 && self.knots.iter().all(zero)
     }
 
@@ -109,14 +110,13 @@ impl Curve {
                 _ => curve.at(from)?,
             };
             let under = curve.knots.get(curve.knots.partition_point(|knot| knot.x <= from).checked_sub(1)?)?;
-            let right = if under.x == from { under.right } else { under.after(from)? };
             // A knot that the part before has at its very end gives its own value.
             let at = match knots.last() {
                 Some(before) if before.x == from => before.at,
                 _ => at,
             };
             knots.retain(|knot| knot.x < from);
-            knots.push(Knot { x: from, at, right, slope: under.slope });
+            knots.push(Knot { x: from, at, ..*under });
             let inside = |x: Fraction| x > from && end.is_none_or(|end| x < end.x || (end.included && x == end.x));
             knots.extend(curve.knots.iter().filter(|knot| inside(knot.x)));
             tail = end.map_or(curve.tail, |end| Tail::Ends(end.x));
@@ -131,7 +131,12 @@ impl Curve {
         }
         let mut knots = Vec::with_capacity(self.knots.len().max(other.knots.len()));
         for (a, b) in self.beside(other) {
-            knots.push(Knot { x: a.x, at: a.at.plus(b.at)?, right: a.right.plus(b.right)?, slope: a.slope.plus(b.slope)? });
+            knots.push(Knot {
+                x: a.x,
+                at: a.at.plus(b.at)?,
+                constant: a.constant.plus(b.constant)?,
+                slope: a.slope.plus(b.slope)?,
+            });
         }
         Some(Curve { knots, tail: self.tail_with(other)? }.tidy())
     }
@@ -146,8 +151,8 @@ impl Curve {
     /// Every value times a factor.
     pub fn times(&self, factor: Fraction) -> Option<Curve> {
         let scaled = |knot: &Knot| {
-            let (at, right) = (knot.at.times(factor)?, knot.right.times(factor)?);
-            Some(Knot { x: knot.x, at, right, slope: knot.slope.times(factor)? })
+            let (at, constant) = (knot.at.times(factor)?, knot.constant.times(factor)?);
+            Some(Knot { x: knot.x, at, constant, slope: knot.slope.times(factor)? })
         };
         let tail = match self.tail {
             Tail::Between { from, low, high, slope } => {
@@ -161,7 +166,7 @@ impl Curve {
 
     /// Every value with the other sign.
     fn turned(&self) -> Curve {
-        let turned = |knot: &Knot| Knot { x: knot.x, at: -knot.at, right: -knot.right, slope: -knot.slope };
+        let turned = |knot: &Knot| Knot { x: knot.x, at: -knot.at, constant: -knot.constant, slope: -knot.slope };
         let tail = match self.tail {
             Tail::Between { from, low, high, slope } => Tail::Between { from, low: -high, high: -low, slope: -slope },
             tail => tail,
@@ -178,12 +183,12 @@ impl Curve {
         let pairs: Vec<(Knot, Knot)> = self.beside(other).collect();
         let mut knots = Vec::with_capacity(pairs.len());
         for (index, (a, b)) in pairs.iter().enumerate() {
-            let (high, low) = if (a.right, a.slope) >= (b.right, b.slope) { (a, b) } else { (b, a) };
-            knots.push(Knot { x: a.x, at: a.at.max(b.at), right: high.right, slope: high.slope });
+            let (high, low) = if (a.after(a.x)?, a.slope) >= (b.after(b.x)?, b.slope) { (a, b) } else { (b, a) };
+            knots.push(Knot { x: a.x, at: a.at.max(b.at), ..*high });
             if low.slope > high.slope {
-                let cross = a.x.plus(high.right.minus(low.right)?.over(low.slope.minus(high.slope)?)?)?;
+                let cross = high.constant.minus(low.constant)?.over(low.slope.minus(high.slope)?)?;
                 if pairs.get(index + 1).map(|(next, _)| next.x).or(last).is_none_or(|next| cross < next) {
-                    knots.push(Knot::smooth(cross, high.after(cross)?, low.slope));
+                    knots.push(low.later(cross)?);
                 }
             }
         }
@@ -199,8 +204,8 @@ impl Curve {
     pub fn where_paid(&self, paid: &Curve) -> Option<Curve> {
         let gate = |(knot, paid): (Knot, Knot)| {
             let at = if paid.at.is_zero() { Fraction::ZERO } else { knot.at };
-            if paid.right.is_zero() && paid.slope.is_zero() {
-                return Knot { at, ..Knot::smooth(knot.x, Fraction::ZERO, Fraction::ZERO) };
+            if paid.constant.is_zero() && paid.slope.is_zero() {
+                return Knot { x: knot.x, at, constant: Fraction::ZERO, slope: Fraction::ZERO };
             }
             Knot { at, ..knot }
         };
@@ -228,7 +233,7 @@ impl Curve {
                     return knots.get(*at - 1).copied();
                 }
                 let before = knots.get(at.checked_sub(1)?)?;
-                Some(Knot::smooth(x, before.after(x)?, before.slope))
+                before.later(x)
             };
             Some((side(&self.knots, &mut i)?, side(&other.knots, &mut j)?))
         })
@@ -239,8 +244,7 @@ impl Curve {
         match self.tail {
             Tail::Exact => {
                 let knot = self.knots.last()?;
-                let constant = knot.right.minus(knot.slope.times(knot.x)?)?;
-                Some((constant, constant, knot.slope))
+                Some((knot.constant, knot.constant, knot.slope))
             }
             Tail::Between { low, high, slope, .. } => Some((low, high, slope)),
             Tail::Ends(_) => None,
@@ -266,7 +270,7 @@ impl Curve {
         let mut kept: Vec<Knot> = Vec::with_capacity(self.knots.len());
         for knot in self.knots {
             let same = kept.last().is_some_and(|before| {
-                before.slope == knot.slope && knot.at == knot.right && before.after(knot.x).is_some_and(|value| value == knot.at)
+                before.slope == knot.slope && before.constant == knot.constant && before.after(knot.x) == Some(knot.at)
             });
             if !same {
                 kept.push(knot);
@@ -279,12 +283,12 @@ impl Curve {
 
 /// The sign of a piece's open stretch: sign before its zero, the zero if it lies strictly inside, sign after it.
 pub fn signs(knot: &Knot, next: Option<Fraction>) -> Option<(i32, Option<Fraction>, i32)> {
-    let (start, slope) = (knot.right.sign(), knot.slope.sign());
+    let (start, slope) = (knot.after(knot.x)?.sign(), knot.slope.sign());
     if start == 0 || slope == 0 || start == slope {
         let sign = if start == 0 { slope } else { start };
         return Some((sign, None, sign));
     }
-    let zero = knot.x.minus(knot.right.over(knot.slope)?)?;
+    let zero = (-knot.constant).over(knot.slope)?;
     match next.map(|next| zero.cmp(&next)) {
         Some(Ordering::Equal | Ordering::Greater) => Some((start, None, start)),
         _ => Some((start, Some(zero), slope)),
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn what_lies_between_two_lines_stays_between_them() {
-        let knots = vec![Knot { x: whole(0), at: whole(0), right: whole(5), slope: whole(0) }];
+        let knots = vec![Knot { x: whole(0), at: whole(0), constant: whole(5), slope: whole(0) }];
         let tail = Tail::Between { from: whole(1), low: whole(0), high: whole(5), slope: whole(5) };
         let packs = Curve { knots, tail };
         let sum = packs.minus(&Curve::linear(whole(2))).unwrap();

@@ -132,11 +132,16 @@ impl Pack {
         let (step, price) = (Fraction::from(self.units).over(volume.into())?, Fraction::from(self.price.at(bound)));
         let (mut x, mut value) = (Fraction::ZERO, Fraction::ZERO);
         let mut knots = Vec::new();
+        let packs = self.packs(volume)?;
+        if packs > 4 * PACK_STEPS_MAX {
+            // So many that a single one is no step any more: exact for the month's own volume, the average beside it.
+            let month = price.times(Fraction::whole(i64::try_from(packs).ok()?))?;
+            return Some(Curve::linear(month));
+        }
         // As many packs as the month's own volume needs, and many more.
-        let needed = self.packs(volume)?.saturating_mul(2);
-        for _ in 0..needed.clamp(PACK_STEPS_MAX, 10 * PACK_STEPS_MAX) {
+        for _ in 0..packs.saturating_mul(2).max(PACK_STEPS_MAX) {
             let next = value.plus(price)?;
-            knots.push(Knot { x, at: value, right: next, slope: Fraction::ZERO });
+            knots.push(Knot { x, at: value, constant: next, slope: Fraction::ZERO });
             (x, value) = (x.plus(step)?, next);
         }
         let slope = price.over(step)?;
