@@ -55,7 +55,7 @@ const FROM: Key = key("from", "always", "first UTC day on which this holds", "\"
 const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "\"2026-11-10\"");
 
 /// Job file (contract 3.1).
-pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_SOURCE, &JOB_PULL] };
+pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL] };
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
     keys: &[
@@ -97,12 +97,41 @@ pub const JOB_LEDGER: Keys = Keys {
     title: "[[ledger]]",
     keys: &[
         key("name", "required", "what messages call the ledger; each has its own", "\"app\""),
-        key("kind", "\"native\"", "form of the ledger; this version reads `native`", "\"native\""),
+        key(
+            "kind",
+            "\"native\"",
+            "form of the ledger: `native`, `bifrost`, `helicone`, `langfuse`, `litellm` or `newapi`",
+            "\"litellm\"",
+        ),
         key("sqlite", "none", "SQLite file; this or `files`", "\"ledger.db\""),
-        key("files", "none", "CSV or Parquet files or patterns; this or `sqlite`", "[\"ledger/*.csv\"]"),
+        key("files", "none", "CSV, JSON or Parquet files or patterns; this or `sqlite`", "[\"ledger/*.csv\"]"),
         key("table", "\"request_ledger\"", "table or view, with `sqlite`", "\"request_ledger\""),
-        key("currency", "`reporting_currency`", "currency of `expected_cost` where a row has none", "\"USD\""),
+        key(
+            "currency",
+            "`reporting_currency`; USD for other kinds",
+            "currency of `expected_cost` where a row has none",
+            "\"USD\"",
+        ),
         key("cost_decimals", "none: all digits", "decimals, 0 to 18, that the ledger rounds `expected_cost` to", "6"),
+        key("quota_per_unit", "what the ledger says", "kind `newapi`: quota that one dollar buys, the operator's setting", "500000"),
+        key("route", "none", "sections `[[ledger.route]]`: whom the ledger's own names stand for", "[{ name = \"7\", provider = \"openai\" }]"),
+    ],
+};
+pub const JOB_ROUTE: Keys = Keys {
+    title: "[[ledger.route]]",
+    keys: &[
+        key(
+            "name",
+            "required",
+            "how the ledger names an upstream: a channel, deployment, provider key, provider or model; `*` at the end is any rest",
+            "\"7\"",
+        ),
+        key("provider", "what the ledger says", "the provider that it stands for", "\"openai\""),
+        key("account", "none", "the provider account", "\"org_acme\""),
+        key("api_key_id", "none", "the provider's key id, never the key", "\"key_abc\""),
+        key("funding", "what the ledger says", "whose money it spends: `byok`, `credits` or `fallback_credits`", "\"byok\""),
+        FROM,
+        TO,
     ],
 };
 pub const JOB_SOURCE: Keys = Keys {

@@ -21,6 +21,7 @@ use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
 use crate::domain::period::Days;
 use crate::domain::usage::Precision;
+use crate::ledgers::{Kind, Settings};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
@@ -79,14 +80,18 @@ pub struct LedgerSource {
     pub precision: Precision,
     /// Currency of `expected_cost` where a row has none.
     pub currency: Currency,
+    /// Whose form the rows have; `None` is our own.
+    pub kind: Option<&'static Kind>,
+    /// What only a foreign kind needs.
+    pub settings: Settings,
 }
 
-/// Where a native ledger is.
+/// Where a ledger is.
 #[derive(Clone, Debug)]
 pub enum LedgerPlace {
-    /// A SQLite file with the table or view `request_ledger`.
+    /// A SQLite file with the ledger's table or view.
     Sqlite { path: PathBuf, table: String },
-    /// CSV or Parquet files with the same columns, by pattern.
+    /// CSV, JSON or Parquet files with the ledger's columns, by pattern.
     Files(Vec<String>),
 }
 

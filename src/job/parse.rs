@@ -2,20 +2,21 @@
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
 use super::checked::currency;
-use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_ROUTE, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
 use super::nearest::{did_you_mean, nearest};
 use super::toml_at::{self, Origin, Section, Value, quoted};
 use super::{Job, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
 use crate::domain::fault::{ExitCode, Fault};
-use crate::domain::money::Currency;
+use crate::domain::ledger::Funding;
+use crate::domain::money::{Amount, Currency};
 use crate::domain::period::Days;
 use crate::domain::usage::Precision;
+use crate::ledgers::routes::Route;
+use crate::ledgers::{self, Kind, Settings};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use std::path::{Path, PathBuf};
 
-/// Ledger kinds of contract 3.2 that this version does not read.
-const OTHER_KINDS: [&str; 5] = ["litellm", "helicone", "langfuse", "bifrost", "newapi"];
 const TRAILING_DAYS: u32 = 35;
 const DAYS_MAX: u64 = 400;
 
@@ -154,9 +155,7 @@ fn whole(section: &Section<'_>, key: &str, min: u64, max: u64) -> Result<Option<
 
 fn ledger(section: &Section<'_>, reporting_currency: Currency, folder: &mut Folder<'_>) -> Result<LedgerSource, Fault> {
     let name = section.need("name")?.text()?.to_string();
-    if let Some(kind) = section.get("kind") {
-        native(&kind)?;
-    }
+    let kind = section.get("kind").map_or(Ok(None), |value| kind(&value))?;
     let table = section.get("table");
     let place = match (section.get("sqlite"), section.get("files")) {
         (Some(_), Some(files)) => {
@@ -175,22 +174,61 @@ fn ledger(section: &Section<'_>, reporting_currency: Currency, folder: &mut Fold
             None => LedgerPlace::Files(folder.patterns(&files)?),
         },
     };
-    let currency = section.get("currency").map_or(Ok(reporting_currency), |value| currency(&value))?;
+    let settings = settings(section, kind, &place)?;
+    // Gateways count in dollars, whatever is reported in.
+    let usual = if kind.is_some() { Currency::USD } else { reporting_currency };
+    let currency = section.get("currency").map_or(Ok(usual), |value| currency(&value))?;
     let decimals = section.get("cost_decimals").map(|value| value.whole(0..=18)).transpose()?;
     let precision = decimals.and_then(|places| u8::try_from(places).ok()).map_or(Precision::Exact, Precision::Rounded);
-    Ok(LedgerSource { name, place, precision, currency })
+    Ok(LedgerSource { name, place, precision, currency, kind, settings })
 }
 
-fn native(value: &Value<'_>) -> Result<(), Fault> {
-    let kind = value.text()?;
-    if kind == "native" {
-        return Ok(());
+/// `None` is our own.
+fn kind(value: &Value<'_>) -> Result<Option<&'static Kind>, Fault> {
+    let text = value.text()?;
+    if text == "native" {
+        return Ok(None);
     }
-    if OTHER_KINDS.contains(&kind) {
-        let hint = "write its rows to a table or file with the columns of request_ledger, and kind = \"native\"";
-        return Err(value.fault(format!("kind: ledger kind \"{kind}\" is not supported by this version"), hint));
+    let mut known: Vec<&str> = ledgers::KINDS.iter().map(|kind| kind.name).collect();
+    known.push("native");
+    let unknown = || value.fault(format!("kind: unknown ledger kind {}", quoted(text)), did_you_mean(text, &known));
+    ledgers::find(text).map(Some).ok_or_else(unknown)
+}
+
+/// What only a foreign kind has.
+fn settings(section: &Section<'_>, kind: Option<&Kind>, place: &LedgerPlace) -> Result<Settings, Fault> {
+    if let (None, Some(value)) = (kind, section.get("quota_per_unit").or(section.get("route"))) {
+        let hint = "take it out; a native ledger names providers and dollars itself";
+        return Err(value.fault(format!("{}: only other kinds than native have it", value.name()), hint));
     }
-    Err(value.fault(format!("kind: unknown ledger kind {}", quoted(kind)), did_you_mean(kind, &["native"])))
+    let quota = section.get("quota_per_unit").map(|value| value.whole(1..=1_000_000_000_000)).transpose()?;
+    let quota_per_unit = quota.and_then(|quota| i64::try_from(quota).ok()).map(Amount::whole);
+    if kind.is_some_and(|kind| kind.name == "newapi") && quota_per_unit.is_none() && matches!(place, LedgerPlace::Files(_)) {
+        let hint = "add quota_per_unit: the operator's setting QuotaPerUnit, which files do not carry; the relay's default is 500000";
+        return Err(section.fault("quota_per_unit is missing from [[ledger]]", hint));
+    }
+    let routes = section.get("route").map_or(Ok(Vec::new()), |_| section.some_sections("route", &JOB_ROUTE))?;
+    let routes = routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
+    Ok(Settings { routes, quota_per_unit })
+}
+
+fn route(section: &Section<'_>) -> Result<Route, Fault> {
+    let text = |key: &str| section.get(key).map(|value| value.text().map(str::to_string)).transpose();
+    let funding = |value: Value<'_>| {
+        let word = value.text()?;
+        let known = ["byok", "credits", "fallback_credits"];
+        Funding::parse(word).ok_or_else(|| {
+            value.fault(format!("funding: unknown word {}", quoted(word)), did_you_mean(word, &known))
+        })
+    };
+    Ok(Route {
+        name: section.need("name")?.text()?.to_string(),
+        days: section.days()?,
+        provider: text("provider")?,
+        account: text("account")?,
+        api_key_id: text("api_key_id")?,
+        funding: section.get("funding").map(funding).transpose()?,
+    })
 }
 
 /// The name goes into a query, where it cannot be a parameter.
