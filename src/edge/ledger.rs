@@ -1,9 +1,10 @@
-//! Reads native request ledgers (contract 3.2) from a SQLite database or from CSV and Parquet files, row by
-//! row, without ever writing to them. What the rows mean is decided in one place for all sources.
+//! Reads native request ledgers (contract 3.2) from a SQLite or PostgreSQL database or from CSV and Parquet files,
+//! row by row, without ever writing to them. What the rows mean is decided in one place for all sources.
 
-use super::ledger_cells::{COLUMNS, REQUIRED};
+use super::ledger_cells::{COLUMNS, Cells, REQUIRED};
+use super::ledger_query::Query;
 use super::ledger_row::Rows;
-use super::{ledger_csv, ledger_parquet, ledger_sqlite};
+use super::{ledger_csv, ledger_parquet, ledger_postgres, ledger_sqlite};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::Days;
@@ -33,6 +34,17 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
     let mut rows = Rows::new(window, source.currency, each);
     match &source.place {
         LedgerPlace::Sqlite { path, table } => ledger_sqlite::read(path, table, BUSY_WAIT, &mut rows),
+        LedgerPlace::Postgres { server, table } => {
+            let query = ledger_postgres::native(server, table)?;
+            let columns = indexes(&query);
+            ledger_postgres::read(server, &query, window, &mut |row| {
+                let mut cells = Cells::new();
+                for (column, cell) in columns.iter().zip(row) {
+                    cells.set(*column, *cell);
+                }
+                rows.take(&cells);
+            })
+        }
         LedgerPlace::Files(patterns) => {
             let files = files(&source.name, patterns)?;
             for (path, form) in &files {
@@ -56,11 +68,17 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
 pub fn check(source: &LedgerSource) -> Result<(), Fault> {
     match &source.place {
         LedgerPlace::Sqlite { path, table } => ledger_sqlite::check(path, table, BUSY_WAIT),
+        LedgerPlace::Postgres { server, table } => ledger_postgres::native(server, table).map(|_| ()),
         LedgerPlace::Files(patterns) => files(&source.name, patterns)?.iter().try_for_each(|(path, form)| match form {
             Form::Csv => ledger_csv::check(path),
             Form::Parquet => ledger_parquet::check(path),
         }),
     }
+}
+
+/// Where in [`COLUMNS`] the columns of a statement are.
+fn indexes(query: &Query) -> Vec<usize> {
+    query.columns.iter().filter_map(|name| COLUMNS.iter().position(|(column, _)| column == name)).collect()
 }
 
 /// How a file is written.

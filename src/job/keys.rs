@@ -55,7 +55,11 @@ const FROM: Key = key("from", "always", "first UTC day on which this holds", "\"
 const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "\"2026-11-10\"");
 
 /// Job file (contract 3.1).
-pub const JOB: FileKeys = FileKeys { title: "Job file", sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL] };
+pub const JOB: FileKeys =
+    FileKeys {
+        title: "Job file",
+        sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_POSTGRES, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL],
+    };
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
     keys: &[
@@ -103,9 +107,20 @@ pub const JOB_LEDGER: Keys = Keys {
             "form of the ledger: `native`, `bifrost`, `helicone`, `langfuse`, `litellm` or `newapi`",
             "\"litellm\"",
         ),
-        key("sqlite", "none", "SQLite file; this or `files`", "\"ledger.db\""),
-        key("files", "none", "CSV, JSON or Parquet files or patterns; this or `sqlite`", "[\"ledger/*.csv\"]"),
-        key("table", "\"request_ledger\"", "table or view, with `sqlite`", "\"request_ledger\""),
+        key("sqlite", "none", "SQLite file; this, `postgres` or `files`", "\"ledger.db\""),
+        key(
+            "postgres",
+            "none",
+            "section `[ledger.postgres]`: a PostgreSQL database; this, `sqlite` or `files`",
+            "{ host = \"db.internal\", database = \"app\", user = \"tieout\", password = \"cred:ledger\" }",
+        ),
+        key("files", "none", "CSV, JSON or Parquet files or patterns; this, `sqlite` or `postgres`", "[\"ledger/*.csv\"]"),
+        key(
+            "table",
+            "\"request_ledger\"; of other kinds their own",
+            "table or view, with `sqlite` or `postgres`; there a schema may stand before it: `app.request_ledger`",
+            "\"request_ledger\"",
+        ),
         key(
             "currency",
             "`reporting_currency`; USD for other kinds",
@@ -113,8 +128,18 @@ pub const JOB_LEDGER: Keys = Keys {
             "\"USD\"",
         ),
         key("cost_decimals", "none: all digits", "decimals, 0 to 18, that the ledger rounds `expected_cost` to", "6"),
-        key("quota_per_unit", "what the ledger says", "kind `newapi`: quota that one dollar buys, the operator's setting", "500000"),
-        key("route", "none", "sections `[[ledger.route]]`: whom the ledger's own names stand for", "[{ name = \"7\", provider = \"openai\" }]"),
+        key(
+            "quota_per_unit",
+            "what the ledger says",
+            "kind `newapi`: quota that one dollar buys, the operator's setting",
+            "500000",
+        ),
+        key(
+            "route",
+            "none",
+            "sections `[[ledger.route]]`, for other kinds than `native`: whom the ledger's own names stand for",
+            "[{ name = \"7\", provider = \"openai\" }]",
+        ),
     ],
 };
 pub const JOB_ROUTE: Keys = Keys {
@@ -123,7 +148,7 @@ pub const JOB_ROUTE: Keys = Keys {
         key(
             "name",
             "required",
-            "how the ledger names an upstream: a channel, deployment, provider key, provider or model; `*` at the end is any rest",
+            "how the ledger names an upstream: a channel, deployment, provider key, provider or model; `*` at its end is any rest",
             "\"7\"",
         ),
         key("provider", "what the ledger says", "the provider that it stands for", "\"openai\""),
@@ -132,6 +157,25 @@ pub const JOB_ROUTE: Keys = Keys {
         key("funding", "what the ledger says", "whose money it spends: `byok`, `credits` or `fallback_credits`", "\"byok\""),
         FROM,
         TO,
+    ],
+};
+pub const JOB_POSTGRES: Keys = Keys {
+    title: "[ledger.postgres]",
+    keys: &[
+        key("host", "required", "name or address of the server, or the folder of its socket", "\"db.internal\""),
+        key("port", "5432", "its port", "5432"),
+        key("database", "required", "the database", "\"app\""),
+        key("user", "required", "a role that can do no more than read, see `sql/native.postgres.grants.sql`", "\"tieout\""),
+        key("password", "none", "reference to its password: `cred:`, `file:` or `env:`", "\"cred:ledger\""),
+        key(
+            "tls",
+            "\"verify-full\"; of a socket \"disable\"",
+            "`verify-full`, `verify-ca`, `require` (encrypted, but to anyone) or `disable`",
+            "\"verify-full\"",
+        ),
+        key("tls_ca", "none", "PEM file of an authority to trust beside the public ones", "\"ca.pem\""),
+        key("statement_seconds", "600", "longest time that one query may take", "600"),
+        key("lock_seconds", "30", "longest wait for a lock", "30"),
     ],
 };
 pub const JOB_SOURCE: Keys = Keys {

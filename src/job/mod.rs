@@ -6,6 +6,7 @@
 mod checked;
 pub mod fx;
 pub mod keys;
+mod ledgers;
 pub mod names;
 mod nearest;
 mod parse;
@@ -91,8 +92,42 @@ pub struct LedgerSource {
 pub enum LedgerPlace {
     /// A SQLite file with the ledger's table or view.
     Sqlite { path: PathBuf, table: String },
+    /// A PostgreSQL database with the table or view, with or without its schema before a dot.
+    Postgres { server: Postgres, table: String },
     /// CSV, JSON or Parquet files with the ledger's columns, by pattern.
     Files(Vec<String>),
+}
+
+/// How a PostgreSQL database is reached. Every field is the job's: nothing is taken from the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Postgres {
+    /// A name or address, or the folder of a socket.
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    /// `cred:`, `file:` or `env:`; `None` where the server asks for no password.
+    pub password: Option<String>,
+    pub tls: Tls,
+    /// PEM file of an authority that is trusted beside the public ones.
+    pub tls_ca: Option<PathBuf>,
+    /// How long one query may take.
+    pub statement_seconds: u32,
+    /// How long a lock is waited for.
+    pub lock_seconds: u32,
+}
+
+/// What is demanded of an encrypted connection; it never falls back to a weaker form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Not encrypted.
+    Disable,
+    /// Encrypted, to whomever it may be.
+    Require,
+    /// A certificate of a known authority.
+    VerifyCa,
+    /// And for this host.
+    VerifyFull,
 }
 
 /// One provider account.

@@ -2,18 +2,15 @@
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
 use super::checked::currency;
-use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_ROUTE, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::ledgers::ledger;
 use super::nearest::{did_you_mean, nearest};
 use super::toml_at::{self, Origin, Section, Value, quoted};
-use super::{Job, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
+use super::{Job, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
 use crate::domain::fault::{ExitCode, Fault};
-use crate::domain::ledger::Funding;
-use crate::domain::money::{Amount, Currency};
+use crate::domain::money::Currency;
 use crate::domain::period::Days;
-use crate::domain::usage::Precision;
-use crate::ledgers::routes::Route;
-use crate::ledgers::{self, Kind, Settings};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use std::path::{Path, PathBuf};
 
@@ -89,7 +86,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
 }
 
 /// The job file's folder, and the files named so far.
-struct Folder<'a> {
+pub(super) struct Folder<'a> {
     path: &'a Path,
     named: NamedFiles,
 }
@@ -105,14 +102,14 @@ impl Folder<'_> {
         })
     }
 
-    fn file(&mut self, value: &Value<'_>) -> Result<PathBuf, Fault> {
+    pub(super) fn file(&mut self, value: &Value<'_>) -> Result<PathBuf, Fault> {
         let joined = self.join(value)?;
         self.named.add(&joined, value.name(), value.line());
         Ok(PathBuf::from(joined))
     }
 
     /// Pattern signs in the folder's own name are not meant as such.
-    fn patterns(&mut self, value: &Value<'_>) -> Result<Vec<String>, Fault> {
+    pub(super) fn patterns(&mut self, value: &Value<'_>) -> Result<Vec<String>, Fault> {
         let mut patterns = Vec::new();
         for (text, value) in value.some_texts()? {
             let joined = self.join(&value)?;
@@ -147,98 +144,10 @@ fn window(section: &Section<'_>) -> Result<Window, Fault> {
     Ok(Window { trailing_days, from: day("from")?, to: day("to")? })
 }
 
-fn whole(section: &Section<'_>, key: &str, min: u64, max: u64) -> Result<Option<u32>, Fault> {
+pub(super) fn whole(section: &Section<'_>, key: &str, min: u64, max: u64) -> Result<Option<u32>, Fault> {
     let Some(value) = section.get(key) else { return Ok(None) };
     let number = value.whole(min..=max)?;
     u32::try_from(number).map(Some).map_err(|_| value.expected("a whole number"))
-}
-
-fn ledger(section: &Section<'_>, reporting_currency: Currency, folder: &mut Folder<'_>) -> Result<LedgerSource, Fault> {
-    let name = section.need("name")?.text()?.to_string();
-    let kind = section.get("kind").map_or(Ok(None), |value| kind(&value))?;
-    let table = section.get("table");
-    let place = match (section.get("sqlite"), section.get("files")) {
-        (Some(_), Some(files)) => {
-            return Err(files.fault("both sqlite and files", "a ledger is in one place: take one out, or write two [[ledger]]"));
-        }
-        (None, None) => {
-            let hint = "add one of them, for example: sqlite = \"ledger.db\", or: files = [\"ledger/*.csv\"]";
-            return Err(section.fault("neither sqlite nor files in [[ledger]]", hint));
-        }
-        (Some(sqlite), None) => {
-            let table = table.map_or(Ok("request_ledger"), |value| table_name(&value))?.to_string();
-            LedgerPlace::Sqlite { path: folder.file(&sqlite)?, table }
-        }
-        (None, Some(files)) => match table {
-            Some(table) => return Err(table.fault("table: files have no tables", "take \"table\" out; it goes with \"sqlite\"")),
-            None => LedgerPlace::Files(folder.patterns(&files)?),
-        },
-    };
-    let settings = settings(section, kind, &place)?;
-    // Gateways count in dollars, whatever is reported in.
-    let usual = if kind.is_some() { Currency::USD } else { reporting_currency };
-    let currency = section.get("currency").map_or(Ok(usual), |value| currency(&value))?;
-    let decimals = section.get("cost_decimals").map(|value| value.whole(0..=18)).transpose()?;
-    let precision = decimals.and_then(|places| u8::try_from(places).ok()).map_or(Precision::Exact, Precision::Rounded);
-    Ok(LedgerSource { name, place, precision, currency, kind, settings })
-}
-
-/// `None` is our own.
-fn kind(value: &Value<'_>) -> Result<Option<&'static Kind>, Fault> {
-    let text = value.text()?;
-    if text == "native" {
-        return Ok(None);
-    }
-    let mut known: Vec<&str> = ledgers::KINDS.iter().map(|kind| kind.name).collect();
-    known.push("native");
-    let unknown = || value.fault(format!("kind: unknown ledger kind {}", quoted(text)), did_you_mean(text, &known));
-    ledgers::find(text).map(Some).ok_or_else(unknown)
-}
-
-/// What only a foreign kind has.
-fn settings(section: &Section<'_>, kind: Option<&Kind>, place: &LedgerPlace) -> Result<Settings, Fault> {
-    if let (None, Some(value)) = (kind, section.get("quota_per_unit").or(section.get("route"))) {
-        let hint = "take it out; a native ledger names providers and dollars itself";
-        return Err(value.fault(format!("{}: only other kinds than native have it", value.name()), hint));
-    }
-    let quota = section.get("quota_per_unit").map(|value| value.whole(1..=1_000_000_000_000)).transpose()?;
-    let quota_per_unit = quota.and_then(|quota| i64::try_from(quota).ok()).map(Amount::whole);
-    if kind.is_some_and(|kind| kind.name == "newapi") && quota_per_unit.is_none() && matches!(place, LedgerPlace::Files(_)) {
-        let hint = "add quota_per_unit: the operator's setting QuotaPerUnit, which files do not carry; the relay's default is 500000";
-        return Err(section.fault("quota_per_unit is missing from [[ledger]]", hint));
-    }
-    let routes = section.get("route").map_or(Ok(Vec::new()), |_| section.some_sections("route", &JOB_ROUTE))?;
-    let routes = routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
-    Ok(Settings { routes, quota_per_unit })
-}
-
-fn route(section: &Section<'_>) -> Result<Route, Fault> {
-    let text = |key: &str| section.get(key).map(|value| value.text().map(str::to_string)).transpose();
-    let funding = |value: Value<'_>| {
-        let word = value.text()?;
-        let known = ["byok", "credits", "fallback_credits"];
-        Funding::parse(word).ok_or_else(|| {
-            value.fault(format!("funding: unknown word {}", quoted(word)), did_you_mean(word, &known))
-        })
-    };
-    Ok(Route {
-        name: section.need("name")?.text()?.to_string(),
-        days: section.days()?,
-        provider: text("provider")?,
-        account: text("account")?,
-        api_key_id: text("api_key_id")?,
-        funding: section.get("funding").map(funding).transpose()?,
-    })
-}
-
-/// The name goes into a query, where it cannot be a parameter.
-fn table_name<'a>(value: &Value<'a>) -> Result<&'a str, Fault> {
-    let text = value.text()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain && !text.starts_with(|first: char| first.is_ascii_digit()) {
-        return Ok(text);
-    }
-    Err(value.expected_with("letters, digits and _, not starting with a digit", "make a view with a plain name over the table"))
 }
 
 fn source(section: &Section<'_>, adapters: &[&dyn Adapter], folder: &mut Folder<'_>) -> Result<Source, Fault> {

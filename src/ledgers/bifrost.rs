@@ -37,6 +37,7 @@ pub const KIND: Kind = Kind {
     name: "bifrost",
     fields: FIELDS,
     required: &["id", "timestamp", "provider", "model", "status", "cost", "selected_key_id"],
+    table: Some("logs"),
     lists: &["logs", "data"],
     version: None,
     read,

@@ -35,6 +35,7 @@ pub const KIND: Kind = Kind {
     name: "helicone",
     fields: FIELDS,
     required: &["request_id", "request_created_at", "updated_at", "status", "model", "provider", "cost"],
+    table: None,
     lists: &["data"],
     version: Some(version),
     read,

@@ -34,6 +34,7 @@ pub const KIND: Kind = Kind {
     name: "langfuse",
     fields: FIELDS,
     required: &["id", "type", "start_time", "provided_model_name", "usage_details", "total_cost"],
+    table: None,
     lists: &["observations", "data"],
     version: Some(version),
     read,

@@ -36,6 +36,8 @@ pub struct Kind {
     pub fields: &'static [Field],
     /// Without these it is not such a ledger. Each is the name of a field.
     pub required: &'static [&'static str],
+    /// Its table in a database; `None` for a kind that is read from files alone.
+    pub table: Option<&'static str>,
     /// Members of a JSON document that hold the rows.
     pub lists: &'static [&'static str],
     /// Id and version of a row, where several versions of one row may stand in the ledger.

@@ -33,6 +33,7 @@ pub const KIND: Kind = Kind {
     name: "newapi",
     fields: FIELDS,
     required: &["id", "created_at", "type", "model_name", "quota", "prompt_tokens", "completion_tokens", "channel_id"],
+    table: Some("logs"),
     lists: &["data", "items"],
     version: None,
     read,
