@@ -2,15 +2,17 @@
 //! row by row, without ever writing to them. What the rows mean is decided in one place for all sources.
 
 use super::ledger_cells::{COLUMNS, Cells, REQUIRED};
+use super::ledger_files::{Form, files};
 use super::ledger_query::Query;
 use super::ledger_row::Rows;
-use super::{ledger_csv, ledger_parquet, ledger_postgres, ledger_sqlite};
+use super::ledger_wanted::Wanted;
+use super::{ledger_csv, ledger_foreign, ledger_json, ledger_parquet, ledger_postgres, ledger_sqlite};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::Days;
 use crate::job::{LedgerPlace, LedgerSource};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a locked database is waited for (reliability.md section 5, ledger rows).
@@ -45,20 +47,28 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
                 rows.take(&cells);
             })
         }
-        LedgerPlace::Files(patterns) => {
-            let files = files(&source.name, patterns)?;
-            for (path, form) in &files {
-                if files.len() > 1 {
-                    rows.start_file(&path.file_name().unwrap_or_default().to_string_lossy());
-                }
-                match form {
-                    Form::Csv => ledger_csv::read(path, &mut rows)?,
-                    Form::Parquet => ledger_parquet::read(path, &mut rows)?,
-                }
-            }
-            Ok(())
+        LedgerPlace::Files(patterns) => match source.kind {
+            None => native_files(&source.name, patterns, &mut rows),
+            Some(kind) => ledger_foreign::read_files(source, kind, patterns, &mut rows),
+        },
+    }
+}
+
+fn native_files(ledger: &str, patterns: &[String], rows: &mut Rows<'_>) -> Result<(), Fault> {
+    let files = files(ledger, patterns)?;
+    for file in &files {
+        if files.len() > 1 {
+            rows.start_file(&file.path.file_name().unwrap_or_default().to_string_lossy());
+        }
+        let native = Wanted(None);
+        match file.form {
+            Form::Csv => ledger_csv::read(&file.path, rows)?,
+            Form::Json => ledger_json::document(&file.path, native, &mut |row| ledger_foreign::native_texts(row, rows))?,
+            Form::JsonLines => ledger_json::lines(&file.path, native, &mut |row| ledger_foreign::native_texts(row, rows))?,
+            Form::Parquet => ledger_parquet::read(&file.path, rows)?,
         }
     }
+    Ok(())
 }
 
 /// Opens a ledger and verifies that it has what [`read`] needs, without reading rows.
@@ -69,75 +79,13 @@ pub fn check(source: &LedgerSource) -> Result<(), Fault> {
     match &source.place {
         LedgerPlace::Sqlite { path, table } => ledger_sqlite::check(path, table, BUSY_WAIT),
         LedgerPlace::Postgres { server, table } => ledger_postgres::native(server, table).map(|_| ()),
-        LedgerPlace::Files(patterns) => files(&source.name, patterns)?.iter().try_for_each(|(path, form)| match form {
-            Form::Csv => ledger_csv::check(path),
-            Form::Parquet => ledger_parquet::check(path),
-        }),
+        LedgerPlace::Files(patterns) => ledger_foreign::check_files(source, Wanted(source.kind), patterns),
     }
 }
 
 /// Where in [`COLUMNS`] the columns of a statement are.
 fn indexes(query: &Query) -> Vec<usize> {
     query.columns.iter().filter_map(|name| COLUMNS.iter().position(|(column, _)| column == name)).collect()
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Csv,
-    Parquet,
-}
-
-/// The files of the patterns in the order of the patterns and then of their names, each once.
-fn files(ledger: &str, patterns: &[String]) -> Result<Vec<(PathBuf, Form)>, Fault> {
-    let mut files: Vec<(PathBuf, Form)> = Vec::new();
-    for pattern in patterns {
-        let before = files.len();
-        let paths = matches(ledger, pattern)?;
-        let none = paths.is_empty();
-        for path in paths {
-            let form = match path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase).as_deref() {
-                Some("csv") => Form::Csv,
-                Some("parquet") => Form::Parquet,
-                _ => {
-                    let what = format!("ledger {ledger:?}: a file that is neither .csv nor .parquet");
-                    let hint = format!("narrow the pattern {pattern:?}, or give the file the ending of what it is");
-                    return Err(Fault::new(ExitCode::Config, path.display().to_string(), what, hint));
-                }
-            };
-            if !files.iter().any(|(known, _)| *known == path) {
-                files.push((path, form));
-            }
-        }
-        if none {
-            let what = format!("ledger {ledger:?}: no file matches");
-            let hint = "correct `files` of the ledger in the job file, or export the ledger first";
-            return Err(Fault::new(ExitCode::Config, pattern.clone(), what, hint));
-        }
-        if let Some(added) = files.get_mut(before..) {
-            added.sort_by(|a, b| a.0.cmp(&b.0));
-        }
-    }
-    Ok(files)
-}
-
-fn matches(ledger: &str, pattern: &str) -> Result<Vec<PathBuf>, Fault> {
-    // A file may be named like a pattern: `ledger[1].csv`.
-    if Path::new(pattern).is_file() {
-        return Ok(vec![PathBuf::from(pattern)]);
-    }
-    let found = glob::glob(pattern).map_err(|error| {
-        let what = format!("ledger {ledger:?}: not a pattern: {}", error.msg);
-        Fault::new(ExitCode::Config, pattern, what, "in a pattern `*` is any part of a name and `**` any folders")
-    })?;
-    let mut paths = Vec::new();
-    for path in found {
-        let path = path.map_err(|error| unreadable(error.path(), error.error()))?;
-        if !path.is_dir() {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
 }
 
 /// A ledger file that cannot be opened or read.

@@ -55,11 +55,10 @@ const FROM: Key = key("from", "always", "first UTC day on which this holds", "\"
 const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "\"2026-11-10\"");
 
 /// Job file (contract 3.1).
-pub const JOB: FileKeys =
-    FileKeys {
-        title: "Job file",
-        sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_POSTGRES, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL],
-    };
+pub const JOB: FileKeys = FileKeys {
+    title: "Job file",
+    sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_POSTGRES, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL],
+};
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
     keys: &[
@@ -127,7 +126,12 @@ pub const JOB_LEDGER: Keys = Keys {
             "currency of `expected_cost` where a row has none",
             "\"USD\"",
         ),
-        key("cost_decimals", "none: all digits", "decimals, 0 to 18, that the ledger rounds `expected_cost` to", "6"),
+        key(
+            "cost_decimals",
+            "all digits; of other kinds what they keep",
+            "decimals, 0 to 18, that the ledger rounds `expected_cost` to",
+            "6",
+        ),
         key(
             "quota_per_unit",
             "what the ledger says",

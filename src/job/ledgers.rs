@@ -35,7 +35,9 @@ pub(super) fn ledger(
     let usual = if kind.is_some() { Currency::USD } else { reporting_currency };
     let currency = section.get("currency").map_or(Ok(usual), |value| currency(&value))?;
     let decimals = section.get("cost_decimals").map(|value| value.whole(0..=18)).transpose()?;
-    let precision = decimals.and_then(|places| u8::try_from(places).ok()).map_or(Precision::Exact, Precision::Rounded);
+    let precision = decimals
+        .and_then(|places| u8::try_from(places).ok())
+        .map_or(kind.map_or(Precision::Exact, |kind| kind.precision), Precision::Rounded);
     Ok(LedgerSource { name, place, precision, currency, kind, settings })
 }
 

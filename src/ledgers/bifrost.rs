@@ -7,20 +7,19 @@ use super::{Kind, Memory, Raw, Read, Row, Settings, digest, fields};
 use crate::domain::ledger_columns::Column;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::period::parse_instant;
+use crate::domain::usage::Precision;
 
 fields! {
     Id "id"
     Parent "parent_request_id"
     ProviderRequestId "provider_request_id"
     Timestamp "timestamp"
-    ObjectType "object_type" ["object"]
     Provider "provider"
     Model "model"
     Retries "number_of_retries"
     Fallback "fallback_index"
     KeyId "selected_key_id"
     KeyName "selected_key_name"
-    VirtualKeyId "virtual_key_id"
     UserId "user_id"
     TeamId "team_id"
     TeamName "team_name"
@@ -38,6 +37,8 @@ pub const KIND: Kind = Kind {
     fields: FIELDS,
     required: &["id", "timestamp", "provider", "model", "status", "cost", "selected_key_id"],
     table: Some("logs"),
+    // Read from a binary float and rounded here.
+    precision: Precision::Rounded(12),
     lists: &["logs", "data"],
     version: None,
     read,
@@ -76,7 +77,9 @@ fn read(raw: &Raw<'_>, memory: &mut Memory, settings: &Settings, row: &mut Row) 
             row.note(Finding::NoFinalStatus);
             "timeout"
         }
-        other => return Err(format!("status: expected processing, success or error, found {}", shown(other.unwrap_or_default()))),
+        other => {
+            return Err(format!("status: expected processing, success or error, found {}", shown(other.unwrap_or_default())));
+        }
     };
     row.set(Column::Status, status);
     let cost = row.money("cost", text(F::Cost))?;

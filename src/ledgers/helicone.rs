@@ -8,6 +8,7 @@ use crate::domain::ledger_columns::Column;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::Amount;
 use crate::domain::period::parse_instant;
+use crate::domain::usage::Precision;
 
 fields! {
     RequestId "request_id"
@@ -36,6 +37,8 @@ pub const KIND: Kind = Kind {
     fields: FIELDS,
     required: &["request_id", "request_created_at", "updated_at", "status", "model", "provider", "cost"],
     table: None,
+    // Whole billionths of a dollar.
+    precision: Precision::Rounded(9),
     lists: &["data"],
     version: Some(version),
     read,

@@ -9,6 +9,7 @@ use crate::domain::ledger_columns::Column;
 use crate::domain::ledger_findings::{Finding, Note};
 use crate::domain::money::Amount;
 use crate::domain::period::parse_instant;
+use crate::domain::usage::Precision;
 use serde_json::Value;
 
 fields! {
@@ -35,6 +36,8 @@ pub const KIND: Kind = Kind {
     fields: FIELDS,
     required: &["id", "type", "start_time", "provided_model_name", "usage_details", "total_cost"],
     table: None,
+    // A decimal of 12 places that a float was cut to.
+    precision: Precision::Cut(12),
     lists: &["observations", "data"],
     version: Some(version),
     read,
@@ -84,7 +87,16 @@ fn read(raw: &Raw<'_>, _: &mut Memory, settings: &Settings, row: &mut Row) -> Re
     }
     let hit = text_at(&metadata, &["cache_hit"]).is_some_and(|hit| hit.eq_ignore_ascii_case("true"));
     let failed = text(F::Level).is_some_and(|level| level.eq_ignore_ascii_case("ERROR"));
-    row.set(Column::Status, if hit { "cache_hit" } else if failed { "error" } else { "ok" });
+    row.set(
+        Column::Status,
+        if hit {
+            "cache_hit"
+        } else if failed {
+            "error"
+        } else {
+            "ok"
+        },
+    );
     let costed = total.filter(|total| !total.is_zero());
     match (hit, failed, total, costed) {
         (true, _, _, Some(cost)) => row.note_of(Finding::CacheHitCosted, cost),

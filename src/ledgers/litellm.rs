@@ -8,6 +8,7 @@ use crate::domain::ledger_columns::Column;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::Amount;
 use crate::domain::period::parse_instant;
+use crate::domain::usage::Precision;
 use serde_json::Value;
 
 fields! {
@@ -22,7 +23,6 @@ fields! {
     EndTime "endTime" ["end_time"]
     Model "model"
     ModelId "model_id"
-    ModelGroup "model_group"
     Provider "custom_llm_provider"
     ApiBase "api_base"
     User "user"
@@ -44,6 +44,8 @@ pub const KIND: Kind = Kind {
     fields: FIELDS,
     required: &["request_id", "startTime", "model", "custom_llm_provider", "spend", "prompt_tokens", "completion_tokens"],
     table: Some("LiteLLM_SpendLogs"),
+    // Read from a binary float and rounded here.
+    precision: Precision::Rounded(12),
     lists: &["data"],
     version: None,
     read,
@@ -90,7 +92,10 @@ fn read(raw: &Raw<'_>, memory: &mut Memory, settings: &Settings, row: &mut Row) 
         }
     }
     cost(raw, &metadata, &usage, status, row)?;
-    id(text(F::RequestId), row);
+    if status != "cache_hit" {
+        // No provider knows a hit in the proxy's own cache.
+        id(text(F::RequestId), row);
+    }
     if status == "ok" && ANSWERS.contains(&call_type) && usage.output.is_zero() && !usage.prompt.is_zero() {
         row.note(Finding::AnswerNotCounted);
     }
@@ -186,7 +191,8 @@ impl Usage {
 
 /// A hit in the proxy's own cache: its id ends with `_cache_hit` and the time.
 fn is_hit_id(id: Option<&str>) -> bool {
-    id.and_then(|id| id.rsplit_once("_cache_hit")).is_some_and(|(_, time)| time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+    id.and_then(|id| id.rsplit_once("_cache_hit"))
+        .is_some_and(|(_, time)| time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }
 
 fn status(word: Option<&str>, metadata: &Value, hit: bool) -> Result<&'static str, String> {
@@ -205,7 +211,8 @@ fn status(word: Option<&str>, metadata: &Value, hit: bool) -> Result<&'static st
 fn cost(raw: &Raw<'_>, metadata: &Value, usage: &Usage, status: &str, row: &mut Row) -> Result<(), String> {
     let spend = row.money("spend", raw.text(F::Spend as usize))?.unwrap_or_default();
     let breakdown = at(metadata, &["cost_breakdown"]);
-    let total = breakdown.and_then(|costs| number_at(costs, &[&["total_cost"]])).map(|total| total.rounded(12)).unwrap_or_default();
+    let total =
+        breakdown.and_then(|costs| number_at(costs, &[&["total_cost"]])).map(|total| total.rounded(12)).unwrap_or_default();
     let call_type = raw.text(F::CallType as usize).unwrap_or_default();
     let media = call_type.contains("image") || call_type.contains("video") || call_type.contains("speech");
     match status {
@@ -278,7 +285,7 @@ fn id(id: Option<&str>, row: &mut Row) {
     let Some(id) = id else { return };
     let own = is_unique_id(id.strip_prefix("chatcmpl-").unwrap_or(id));
     let other = row.get(Column::Provider) == Some("anthropic") && !id.starts_with("msg_");
-    if own || other || is_hit_id(Some(id)) {
+    if own || other {
         row.note(Finding::IdNotProviders);
     } else {
         row.set(Column::ProviderRequestId, id);

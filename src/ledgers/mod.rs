@@ -15,6 +15,7 @@ pub use row::{Raw, Row};
 
 use crate::domain::ledger_findings::Note;
 use crate::domain::money::Amount;
+use crate::domain::usage::Precision;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use routes::Route;
 use std::fmt;
@@ -38,6 +39,8 @@ pub struct Kind {
     pub required: &'static [&'static str],
     /// Its table in a database; `None` for a kind that is read from files alone.
     pub table: Option<&'static str>,
+    /// How it writes its costs.
+    pub precision: Precision,
     /// Members of a JSON document that hold the rows.
     pub lists: &'static [&'static str],
     /// Id and version of a row, where several versions of one row may stand in the ledger.

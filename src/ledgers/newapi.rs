@@ -8,6 +8,7 @@ use crate::domain::ledger_columns::Column;
 use crate::domain::ledger_findings::{Finding, Note};
 use crate::domain::money::Amount;
 use crate::domain::period::from_unix;
+use crate::domain::usage::Precision;
 use serde_json::Value;
 
 fields! {
@@ -24,7 +25,6 @@ fields! {
     ChannelId "channel_id" ["channel"]
     Group "group"
     Other "other"
-    RequestId "request_id"
     ChannelType "channel_type"
     QuotaPerUnit "quota_per_unit"
 }
@@ -34,6 +34,8 @@ pub const KIND: Kind = Kind {
     fields: FIELDS,
     required: &["id", "created_at", "type", "model_name", "quota", "prompt_tokens", "completion_tokens", "channel_id"],
     table: Some("logs"),
+    // Computed here from tokens and ratios.
+    precision: Precision::Exact,
     lists: &["data", "items"],
     version: None,
     read,
@@ -54,6 +56,12 @@ const CHANNELS: [(&str, &str); 9] = [
 
 fn read(raw: &Raw<'_>, memory: &mut Memory, settings: &Settings, row: &mut Row) -> Result<Read, String> {
     let text = |field: F| raw.text(field as usize);
+    row.set_if(Column::RequestId, text(F::Id));
+    row.set(Column::Attempt, "1");
+    row.set_if(Column::StartedAt, text(F::CreatedAt));
+    row.set_if(Column::Team, text(F::Username));
+    row.set_if(Column::Feature, text(F::TokenName));
+    row.set_if(Column::UserId, text(F::UserId));
     let status = match text(F::Type).unwrap_or("2") {
         "2" => "ok",
         "5" => "error",
@@ -61,12 +69,6 @@ fn read(raw: &Raw<'_>, memory: &mut Memory, settings: &Settings, row: &mut Row) 
         "1" | "3" | "4" => return Ok(Read::NotACall),
         other => return Err(format!("type: expected 1 to 6, found {}", shown(other))),
     };
-    row.set_if(Column::RequestId, text(F::Id));
-    row.set(Column::Attempt, "1");
-    row.set_if(Column::StartedAt, text(F::CreatedAt));
-    row.set_if(Column::Team, text(F::Username));
-    row.set_if(Column::Feature, text(F::TokenName));
-    row.set_if(Column::UserId, text(F::UserId));
     let unit = match settings.quota_per_unit {
         Some(unit) => unit,
         None => number("quota_per_unit", text(F::QuotaPerUnit))?

@@ -1,7 +1,7 @@
 //! A row as a foreign ledger has it, and the same row in the columns of every ledger.
 
 use super::routes::Upstream;
-use super::values::{digits, shown};
+use super::values::shown;
 use crate::domain::ledger_columns::{COLUMNS, Column};
 use crate::domain::ledger_findings::{Finding, Note};
 use crate::domain::money::Amount;
@@ -88,9 +88,10 @@ impl Row {
     /// A text that is no number.
     pub(super) fn money(&mut self, field: &str, text: Option<&str>) -> Result<Option<Amount>, String> {
         let Some(text) = text else { return Ok(None) };
-        let amount = digits(field, text)?;
-        let rounded = amount.rounded(12);
-        if let Some(noise) = amount.checked_sub(rounded).filter(|noise| !noise.is_zero()) {
+        let read = Amount::read(text).map_err(|error| format!("{field}: {error}"))?;
+        let rounded = read.amount.rounded(12);
+        let noise = read.amount.checked_sub(rounded).unwrap_or_default();
+        if !noise.is_zero() || read.residue != 0 {
             self.note_of(Finding::FloatNoise, noise);
         }
         Ok(Some(rounded))

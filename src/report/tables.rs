@@ -4,7 +4,7 @@
 use super::{Cell, Table, controls, team_month};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
-use crate::stages::results::{Attribution, Coverage, Drift, Outcome, Quarantine, Reason, Reconciliation};
+use crate::stages::results::{Attribution, Coverage, Drift, LedgerFinding, Outcome, Quarantine, Reason, Reconciliation};
 use chrono::NaiveDate;
 
 /// All CSV tables of a run in the order of contract section 5; the last is `control_totals.csv`, which
@@ -21,6 +21,7 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
         drift(&outcome.drift),
         coverage(&outcome.coverage),
         quarantine(&outcome.quarantine),
+        ledger_findings(&outcome.ledger_findings),
     ];
     tables.push(controls::table(outcome, reporting_currency, &tables)?);
     Ok(tables)
@@ -322,6 +323,27 @@ fn quarantine(rows: &[Quarantine]) -> Table {
     Table {
         file: "quarantine.csv",
         columns: vec!["charge_date", "provider", "account", "endpoint", "file", "row", "reason", "amount", "currency"],
+        rows: rows.iter().map(row).collect(),
+        for_people: true,
+    }
+}
+
+fn ledger_findings(rows: &[LedgerFinding]) -> Table {
+    let row = |found: &LedgerFinding| {
+        vec![
+            Cell::Date(found.charge_date),
+            text(&found.ledger),
+            text(found.finding.name()),
+            Cell::Count(found.rows),
+            Cell::Number(found.amount),
+            currency(found.currency),
+            text(&found.examples),
+            text(found.finding.meaning()),
+        ]
+    };
+    Table {
+        file: "ledger_findings.csv",
+        columns: vec!["charge_date", "ledger", "finding", "rows", "amount", "currency", "examples", "meaning"],
         rows: rows.iter().map(row).collect(),
         for_people: true,
     }

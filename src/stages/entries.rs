@@ -2,15 +2,17 @@
 //! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
 use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, NO_AMOUNT, Part, stored};
+use super::ledger_findings::Findings;
+use super::overlap::{self, Same};
 use super::reference::{Namer, Reference};
-use super::results::{Coverage, Quarantine, SliceStatus};
+use super::results::{Coverage, LedgerFinding, Quarantine, SliceStatus};
 use super::sides;
 use super::symbols::{NONE, Sym};
 use crate::domain::fault::Fault;
-use crate::domain::ledger::{LedgerEntry, Status};
+use crate::domain::ledger::{LedgerEntry, LeftOut, Status};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
-use crate::domain::period::day_number;
+use crate::domain::period::{day_number, day_of};
 use crate::domain::usage::Quarantined;
 use chrono::NaiveDate;
 use hashbrown::HashMap;
@@ -38,12 +40,14 @@ pub struct EntryReader<'r> {
     namer: Namer,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
+    findings: Findings,
 }
 
 /// What is known of the ledger side besides its entries.
 pub struct LedgerSide {
     pub coverage: Vec<Coverage>,
     pub quarantine: Vec<Quarantine>,
+    pub findings: Vec<LedgerFinding>,
 }
 
 /// Keeps a value while all agree on it.
@@ -66,6 +70,7 @@ impl<'r> EntryReader<'r> {
             namer: Namer::default(),
             counts: BTreeMap::new(),
             quarantine: Vec::new(),
+            findings: Findings::default(),
         }
     }
 
@@ -97,6 +102,15 @@ impl<'r> EntryReader<'r> {
         });
     }
 
+    /// Counts a row that another one replaces or repeats.
+    pub fn leave_out(&mut self, ledger: u16, row: &LeftOut<'_>) {
+        let count = self.counts.entry((ledger, Some(row.day))).or_default();
+        count.read += 1;
+        count.duplicates += 1;
+        let currency = row.currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
+        self.findings.add(ledger, row.day, row.note, currency, row.request_id);
+    }
+
     /// Takes one row.
     pub fn push(&mut self, ledger: u16, row: &LedgerEntry<'_>) {
         let date = row.started_at.date_naive();
@@ -124,6 +138,10 @@ impl<'r> EntryReader<'r> {
         self.remember(call, entry.request, index);
         self.facts.entries.push(entry);
         self.contents.push(row.content);
+        for note in row.notes {
+            let currency = row.expected_currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
+            self.findings.add(ledger, date, *note, currency, row.request_id);
+        }
         if row.upstream_cost.is_some() || row.credits_charged.is_some() {
             let symbols = &mut self.facts.symbols;
             let aside = Aside {
@@ -168,10 +186,12 @@ impl<'r> EntryReader<'r> {
     }
 
     /// Of several calls with one id of one provider the earliest stands, whatever order they were read in.
-    fn mark_duplicates(&mut self) {
+    fn mark_duplicates(&mut self, same: &[Same]) {
         let mut duplicates = Vec::new();
+        let elsewhere = |index: &u32| same.binary_search_by_key(index, |pair| pair.loser).is_ok();
         for (request, more) in &self.more_of_request {
-            let mut all: Vec<u32> = more.iter().chain(self.first_of_request.get(*request as usize)).copied().collect();
+            let all = more.iter().chain(self.first_of_request.get(*request as usize)).copied();
+            let mut all: Vec<u32> = all.filter(|index| !elsewhere(index)).collect();
             let facts = &self.facts;
             let provider = |index: u32| facts.entry_kind(&facts.entries[index as usize]).provider;
             all.sort_by_key(|index| (provider(*index), facts.entry_order(*index)));
@@ -231,7 +251,7 @@ impl<'r> EntryReader<'r> {
             part_start,
             part_count: row.meters.len() as u16,
             unpriced: billable && row.expected_cost.is_none(),
-            duplicate: false,
+            duplicate: row.notes.iter().any(|note| note.finding.is_copy()),
             row: row.row,
         }
     }
@@ -241,8 +261,15 @@ impl<'r> EntryReader<'r> {
     /// # Errors
     /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
     pub fn finish(mut self, provider: Facts) -> Result<(Facts, LedgerSide), Fault> {
-        self.mark_duplicates();
-        let EntryReader { reference, facts, counts, quarantine, .. } = self;
+        let same = overlap::find(&self.facts);
+        self.mark_duplicates(&same);
+        for pair in &same {
+            let entry = &self.facts.entries[pair.loser as usize];
+            let ledger = self.facts.entry_kind(entry).ledger;
+            self.counts.entry((ledger, Some(day_of(entry.day)))).or_default().duplicates += 1;
+        }
+        overlap::settle(&mut self.facts, &same, &mut self.findings);
+        let EntryReader { reference, facts, counts, quarantine, findings, .. } = self;
         let facts = sides::join(reference, provider, facts)?;
         let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
         for entry in &facts.entries {
@@ -276,6 +303,7 @@ impl<'r> EntryReader<'r> {
                 coverage.push(row);
             }
         }
-        Ok((facts, LedgerSide { coverage, quarantine }))
+        let findings = findings.rows(|ledger| facts.ledgers[usize::from(ledger)].name.clone())?;
+        Ok((facts, LedgerSide { coverage, quarantine, findings }))
     }
 }

@@ -9,9 +9,11 @@ pub mod entries;
 pub mod facts;
 mod figures;
 mod frame;
+mod ledger_findings;
 pub mod lines;
 pub mod linked;
 pub mod matching;
+mod overlap;
 pub mod pools;
 mod provider_slices;
 pub mod reference;
@@ -59,5 +61,13 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls })
+    Ok(Outcome {
+        attribution,
+        drift,
+        reconciliation,
+        coverage,
+        quarantine,
+        ledger_findings: ledger.findings,
+        controls: provider.controls,
+    })
 }

@@ -1,6 +1,7 @@
 //! What the stages hand on: plain rows, one type for each published table.
 
 use crate::domain::ledger::Funding;
+use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use chrono::NaiveDate;
@@ -369,6 +370,20 @@ pub struct Control {
     pub currency: Currency,
 }
 
+/// What rows of a foreign ledger show of its system's known faults, on one day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerFinding {
+    pub charge_date: NaiveDate,
+    pub ledger: String,
+    pub finding: Finding,
+    pub rows: u64,
+    /// Sum of what [`Finding::meaning`] calls the amount.
+    pub amount: Amount,
+    pub currency: Currency,
+    /// Request ids of some of the rows.
+    pub examples: String,
+}
+
 /// Everything the stages say about a snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -377,5 +392,6 @@ pub struct Outcome {
     pub reconciliation: Vec<Reconciliation>,
     pub coverage: Vec<Coverage>,
     pub quarantine: Vec<Quarantine>,
+    pub ledger_findings: Vec<LedgerFinding>,
     pub controls: Vec<Control>,
 }

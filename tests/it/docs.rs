@@ -2,8 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 6] =
-    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/guarantees.md", "docs/decisions.md", "jobs/README.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/guarantees.md",
+    "docs/decisions.md",
+    "docs/ledgers.md",
+    "jobs/README.md",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -46,4 +53,16 @@ fn guarantees_name_tests_that_exist() {
         }
     }
     assert!(tests > 10, "{tests}");
+}
+
+/// Every finding that a row can show is explained, by its name.
+#[test]
+fn every_ledger_finding_is_in_the_documentation() {
+    let text = read("docs/ledgers.md");
+    let missing: Vec<&str> = tieout::domain::ledger_findings::Finding::ALL
+        .iter()
+        .map(|finding| finding.name())
+        .filter(|name| !text.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

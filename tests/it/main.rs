@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod docs;
 mod errors;
+mod foreign;
 mod laws;
 mod oracle;
 mod scenarios;

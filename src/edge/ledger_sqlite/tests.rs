@@ -32,6 +32,7 @@ fn rows_of(path: &Path, table: &str) -> Result<Vec<String>, Fault> {
         found.push(match line {
             LedgerLine::Entry(entry) => format!("{} {}", entry.request_id, entry.started_at.to_rfc3339()),
             LedgerLine::Quarantined(row) => format!("{:?} {}", row.day, row.reason),
+            LedgerLine::LeftOut(row) => panic!("{row:?}"),
         });
     };
     read(path, table, SHORT, &mut Rows::new(window, Currency::USD, &mut each))?;
@@ -127,6 +128,7 @@ fn amounts_of_every_storage_class_and_bytes_that_are_not_text() {
         found.push(match line {
             LedgerLine::Entry(entry) => format!("{} {} {:?}", entry.request_id, entry.model, entry.expected_cost),
             LedgerLine::Quarantined(row) => format!("{} {:?}", row.reason, row.amount),
+            LedgerLine::LeftOut(row) => panic!("{row:?}"),
         });
     };
     read(&path, "request_ledger", SHORT, &mut Rows::new(window, Currency::USD, &mut each)).unwrap();
