@@ -28,6 +28,8 @@ pub enum Command {
     Run(Run),
     /// Read and validate the job and every file it names; reads no data and writes nothing
     Check(Check),
+    /// Replay the spike rules over history, hour by hour, and say how they did
+    Backtest(Backtest),
     /// Check published files against their manifests
     Verify(Verify),
     /// The last run, its coverage and what is open
@@ -65,6 +67,46 @@ pub struct Run {
 pub struct Check {
     /// Job file
     pub job: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["job", "series"])))]
+pub struct Backtest {
+    /// Job file, whose ledger and providers are replayed with its `[spikes]`
+    pub job: Option<PathBuf>,
+    /// CSV file of series,timestamp,value, any unit; label and size are read where they are there
+    #[arg(long, value_name = "FILE")]
+    pub series: Option<PathBuf>,
+    /// CSV file of labelled spikes: series,start,end or series,timestamp
+    #[arg(long, value_name = "FILE", requires = "series")]
+    pub labels: Option<PathBuf>,
+    /// Usual deviations from the baseline. Default: 7
+    #[arg(long, value_name = "NUMBER", requires = "series")]
+    pub score: Option<String>,
+    /// Value divided by what was expected. Default: 1
+    #[arg(long, value_name = "NUMBER", requires = "series")]
+    pub ratio: Option<String>,
+    /// Distance from what was expected, in units an hour. Default: 0
+    #[arg(long, value_name = "NUMBER", requires = "series")]
+    pub money: Option<String>,
+    /// up, down or both. Default: up
+    #[arg(long, value_name = "WAY", requires = "series")]
+    pub direction: Option<String>,
+    /// Hours after which a new level is the baseline. Default: 48
+    #[arg(long, value_name = "HOURS", requires = "series")]
+    pub adapt_hours: Option<u32>,
+    /// IANA zone of hours and weekends. Default: UTC
+    #[arg(long, value_name = "ZONE", requires = "series")]
+    pub time_zone: Option<String>,
+    /// A local day on which nobody works, YYYY-MM-DD; may be repeated
+    #[arg(long, value_name = "DAY", requires = "series")]
+    pub holiday: Vec<String>,
+    /// The moment to replay a job for, RFC 3339
+    #[arg(long, value_name = "TIME", requires = "job")]
+    pub as_of: Option<String>,
+    /// Nothing on stderr but the summary and errors
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@
 //!
 //! | room | may import |
 //! |---|---|
-//! | `domain` | std, chrono, rust_decimal, serde, 256-bit integers |
+//! | `domain` | std, chrono with its time zones, rust_decimal, serde, 256-bit integers |
 //! | `adapters` | `domain`, JSON and CSV readers |
 //! | `ledgers` | `domain`, a JSON reader |
 //! | `stages` | `domain`, Polars |

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode as ProcessCode;
-use tieout::cli::{Cli, Command, Run, Status};
+use tieout::cli::{Backtest, Cli, Command, Run, Status};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::{clock, signals, verify};
@@ -21,6 +21,7 @@ fn main() -> ProcessCode {
     let code = match cli.command {
         Command::Run(arguments) => run_job(&arguments),
         Command::Check(arguments) => finish(check(&arguments.job)),
+        Command::Backtest(arguments) => finish(backtest(&arguments)),
         Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
         Command::Status(arguments) => finish(status(&arguments)),
     };
@@ -75,6 +76,24 @@ fn check(job: &Path) -> Result<(), Fault> {
         loaded.reference.business_date(),
     );
     print(&said)
+}
+
+fn backtest(arguments: &Backtest) -> Result<(), Fault> {
+    let found = guarded(|| match (&arguments.series, &arguments.job) {
+        (Some(series), _) => {
+            let settings = run::backtest::settings(arguments)?;
+            run::backtest::of_file(series, arguments.labels.as_deref(), &settings)
+        }
+        (None, Some(job)) => {
+            let asked = Asked { as_of: arguments.as_of.clone(), ..Asked::default() };
+            run::backtest::of_job(job, &asked, clock::now(), &Progress::on_stderr(arguments.quiet))
+        }
+        (None, None) => Err(Fault::new(ExitCode::Usage, "", "neither a job nor --series", "name a job file or --series FILE")),
+    })?;
+    print(&String::from_utf8_lossy(&found.rows))?;
+    // A closed stderr changes nothing about the outcome.
+    let _ = write!(std::io::stderr(), "{}", found.summary);
+    Ok(())
 }
 
 fn status(arguments: &Status) -> Result<(), Fault> {

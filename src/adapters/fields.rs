@@ -31,6 +31,24 @@ pub fn array<'v>(value: &'v Value, key: &str) -> Result<&'v Vec<Value>, BadPage>
     })
 }
 
+/// The cursor of the page that follows: `None` on the last page, which says that there is no more.
+///
+/// # Errors
+/// More is promised and no cursor stands there: what follows could never be fetched (reliability.md section 4).
+pub fn cursor(bytes: &[u8], more: &str, cursor: &str) -> Result<Option<String>, BadPage> {
+    let answer = json(bytes)?;
+    if answer.get(more) != Some(&Value::Bool(true)) {
+        return Ok(None);
+    }
+    match text(&answer, cursor).filter(|cursor| !cursor.trim().is_empty()) {
+        Some(cursor) => Ok(Some(cursor.to_string())),
+        None => {
+            let what = format!("{cursor}: expected a cursor, because {more} is true, found {}", found(answer.get(cursor)));
+            Err(BadPage::new(what, "run again; if it stays so, the provider's paging is broken: tell its support"))
+        }
+    }
+}
+
 /// A text field; `None` when absent or null.
 pub fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_str)

@@ -96,6 +96,12 @@ pub trait Adapter: Sync {
         Ok(None)
     }
 
+    /// False for an answer that only leads to the page: a query that has not ended. It is not kept, and
+    /// [`Adapter::next`] says what to ask instead.
+    fn is_page(&self, _asked: &Request, _page: &Page<'_>) -> bool {
+        true
+    }
+
     /// How the API may be asked.
     fn limits(&self) -> Limits {
         Limits::default()

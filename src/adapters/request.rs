@@ -1,6 +1,8 @@
 //! What an adapter asks a provider's API for, as plain data: `edge` carries it out. No secret is ever in here.
 
+use super::BadPage;
 use crate::domain::period::Days;
+use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 use std::collections::BTreeMap;
 
 /// The account that is asked about.
@@ -16,7 +18,44 @@ pub struct Account<'a> {
 impl Account<'_> {
     /// A setting, where the job gives it.
     pub fn setting(&self, name: &str) -> Option<&str> {
-        self.settings.get(name).map(String::as_str)
+        self.settings.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The words of a setting, which stand apart by commas or white space.
+    pub fn words(&self, name: &str) -> Vec<&str> {
+        let parts = self.setting(name).unwrap_or_default().split(|letter: char| letter == ',' || letter.is_whitespace());
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+
+    /// A setting without which nothing can be asked.
+    ///
+    /// # Errors
+    /// The setting's name and what it is.
+    pub fn needed(&self, name: &str, meaning: &str) -> Result<&str, BadPage> {
+        self.setting(name).ok_or_else(|| {
+            BadPage::new(
+                format!("{name}: expected {meaning}, found nothing"),
+                format!("add `{name}` to this source's api section"),
+            )
+        })
+    }
+
+    /// Which of the reports that can be asked for are wanted: those that the setting `reports` names, else
+    /// those marked true.
+    ///
+    /// # Errors
+    /// A name that is none of them.
+    pub fn chosen(&self, known: &[(&'static str, bool)]) -> Result<Vec<&'static str>, BadPage> {
+        let named = self.words("reports");
+        if let Some(other) = named.iter().find(|name| known.iter().all(|(known, _)| known != *name)) {
+            let all: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            return Err(BadPage::new(
+                format!("reports: {other:?} is none that can be asked for"),
+                format!("known are {}", all.join(", ")),
+            ));
+        }
+        let wanted = |name: &str, unasked: bool| if named.is_empty() { unasked } else { named.contains(&name) };
+        Ok(known.iter().filter(|(name, unasked)| wanted(name, *unasked)).map(|(name, _)| *name).collect())
     }
 }
 
@@ -63,6 +102,83 @@ pub struct Request {
     pub group_by: Vec<String>,
     /// How the page is written.
     pub form: Form,
+    /// What tells this chain from others of the same report and first day, `[a-z0-9-]`: part of its pages' file name.
+    pub part: Option<String>,
+    /// False where the provider cannot be asked for days: then an answer may also hold rows of other days.
+    pub bounded: bool,
+}
+
+impl Request {
+    /// A question without a body for JSON.
+    pub fn get(report: &'static str, days: Days, origin: &'static str, path: impl Into<String>, auth: Auth) -> Request {
+        Request {
+            report,
+            days,
+            origin,
+            method: Method::Get,
+            path: path.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+            auth,
+            group_by: Vec::new(),
+            form: Form::Json,
+            part: None,
+            bounded: true,
+        }
+    }
+
+    /// A question with a JSON body.
+    pub fn post(
+        report: &'static str,
+        days: Days,
+        origin: &'static str,
+        path: impl Into<String>,
+        auth: Auth,
+        body: &serde_json::Value,
+    ) -> Request {
+        Request { method: Method::Post, body: Some(body.to_string()), ..Request::get(report, days, origin, path, auth) }
+    }
+
+    /// With a parameter in the query, after those that are there.
+    pub fn with(mut self, name: &str, value: impl ToString) -> Request {
+        self.query.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// With a parameter for each value.
+    pub fn with_each(self, name: &str, values: &[&str]) -> Request {
+        values.iter().fold(self, |request, value| request.with(name, value))
+    }
+
+    /// The same question with one parameter of another value: the next page.
+    pub fn turned(&self, name: &str, value: impl ToString) -> Request {
+        let mut request = self.clone();
+        request.query.retain(|(other, _)| other != name);
+        request.with(name, value)
+    }
+}
+
+/// The days in pieces of at most so many, first to last: a window that the provider answers at once.
+pub fn pieces(days: Days, most: u32) -> Vec<Days> {
+    let mut found = Vec::new();
+    let mut from = days.from;
+    while from < days.to {
+        let to = (from + Duration::days(i64::from(most.max(1)))).min(days.to);
+        found.push(Days { from, to });
+        from = to;
+    }
+    found
+}
+
+/// The first instant of a UTC day.
+pub fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// An instant as RFC 3339 with `Z`.
+pub fn rfc3339(day: NaiveDate) -> String {
+    midnight(day).format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The form of an answer: its content type is checked, and the end of its file's name.
@@ -84,5 +200,42 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits { pause_ms: 200, trailing_days: 35 }
+    }
+}
+
+/// What the tests of all adapters need to compare questions with what a sheet says.
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::adapters::Adapter;
+
+    pub(crate) fn days(from: &str, to: &str) -> Days {
+        Days { from: from.parse().unwrap(), to: to.parse().unwrap() }
+    }
+
+    pub(crate) fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// Method, origin, path and query, not encoded.
+    pub(crate) fn url(request: &Request) -> String {
+        let query: Vec<String> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let method = if request.method == Method::Get { "GET" } else { "POST" };
+        format!("{method} {}{}{mark}{}", request.origin, request.path, query.join("&"))
+    }
+
+    /// The first requests of all chains.
+    pub(crate) fn asked(adapter: &dyn Adapter, pairs: &[(&str, &str)], days: Days) -> Vec<String> {
+        let settings = settings(pairs);
+        let requests = adapter.requests(&Account { name: "acme", settings: &settings }, days).unwrap();
+        requests.iter().map(url).collect()
+    }
+
+    #[test]
+    fn a_window_is_cut_without_gap_or_overlap() {
+        let cut = pieces(days("2026-10-08", "2026-11-19"), 31);
+        assert_eq!(cut, [days("2026-10-08", "2026-11-08"), days("2026-11-08", "2026-11-19")]);
+        assert_eq!(pieces(days("2026-10-08", "2026-10-08"), 31), []);
     }
 }

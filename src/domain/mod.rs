@@ -1,6 +1,7 @@
-//! Nouns that two or more rooms share. Imports nothing but std, chrono, rust_decimal and serde
+//! Nouns that two or more rooms share. Imports nothing but std, chrono with its time zones, rust_decimal and serde
 //! (and 256-bit integers for exact products).
 
+pub mod calendar;
 pub mod fault;
 pub mod fx;
 pub mod ledger;
@@ -10,5 +11,6 @@ pub mod money;
 pub mod names;
 pub mod period;
 pub mod price;
+pub mod spike;
 pub mod teams;
 pub mod usage;

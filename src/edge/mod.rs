@@ -22,6 +22,7 @@ pub mod preflight;
 pub mod publish;
 pub mod recover;
 mod secrets;
+pub mod series_csv;
 pub mod signals;
 pub mod state;
 pub mod verify;

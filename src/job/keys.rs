@@ -57,7 +57,7 @@ const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "
 /// Job file (contract 3.1).
 pub const JOB: FileKeys = FileKeys {
     title: "Job file",
-    sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_POSTGRES, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL],
+    sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_POSTGRES, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL, &JOB_SPIKES, &JOB_BUDGET],
 };
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
@@ -86,6 +86,7 @@ pub const JOB_TOP: Keys = Keys {
             "sections `[[source]]`: provider accounts, at least one",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
         ),
+        key("spikes", "the defaults below", "section `[spikes]`: when spend is a spike", "{ money = \"5\" }"),
     ],
 };
 pub const JOB_WINDOW: Keys = Keys {
@@ -94,6 +95,36 @@ pub const JOB_WINDOW: Keys = Keys {
         key("trailing_days", "35", "days before the as-of day, 1 to 400, where `from` is absent", "35"),
         key("from", "none", "first UTC day of the window", "\"2026-10-08\""),
         key("to", "the as-of day", "UTC day after the last one of the window", "\"2026-11-19\""),
+    ],
+};
+pub const JOB_SPIKES: Keys = Keys {
+    title: "[spikes]",
+    keys: &[
+        key("score", "\"6\"", "usual deviations of the series that an hour must be above its baseline", "\"6\""),
+        key("ratio", "\"3\"", "times the baseline that an hour must be", "\"3\""),
+        key("money", "\"5\"", "money an hour that it must be above its baseline, in the currency of the series", "\"5\""),
+        key("direction", "\"up\"", "`up`, `down` or `both`", "\"up\""),
+        key("adapt_hours", "168", "hours after which a level that stays is the new baseline", "168"),
+        key("resolve_hours", "6", "quiet hours after which an incident is over", "6"),
+        key("holidays", "[]", "local days on which nobody works, besides Saturdays and Sundays", "[\"2026-12-25\"]"),
+        key("morning_hour", "9", "local hour of a working day up to which spend is projected", "9"),
+        key("dormant_days", "14", "days without a call after which a key that spends again is a finding", "14"),
+        key("rotate_days", "none", "days after which a key must have been replaced, by `from` in the team map", "90"),
+        key(
+            "budget",
+            "none",
+            "sections `[[spikes.budget]]`: limits for a calendar month",
+            "[{ team = \"growth\", amount = \"500\" }]",
+        ),
+    ],
+};
+pub const JOB_BUDGET: Keys = Keys {
+    title: "[[spikes.budget]]",
+    keys: &[
+        key("provider", "every provider", "whose spend it limits", "\"fal\""),
+        key("team", "every team", "whose spend it limits", "\"growth\""),
+        key("amount", "required", "for a calendar month of UTC days", "\"500\""),
+        key("currency", "`reporting_currency`", "currency of the amount; only spend in it counts", "\"USD\""),
     ],
 };
 pub const JOB_LEDGER: Keys = Keys {

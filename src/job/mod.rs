@@ -11,6 +11,7 @@ pub mod names;
 mod nearest;
 mod parse;
 pub mod prices;
+mod spikes;
 pub mod teams;
 #[cfg(test)]
 mod testing;
@@ -21,8 +22,9 @@ pub use parse::parse;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
 use crate::domain::period::Days;
+use crate::domain::spike::Settings;
 use crate::domain::usage::Precision;
-use crate::ledgers::{Kind, Settings};
+use crate::ledgers::{Kind, Settings as LedgerSettings};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
@@ -52,6 +54,7 @@ pub struct Job {
     pub fx: Option<PathBuf>,
     /// A byte order mark in the CSV files that people open.
     pub byte_order_mark: bool,
+    pub spikes: Settings,
     /// Where the job file names its files.
     pub named: NamedFiles,
 }
@@ -84,7 +87,7 @@ pub struct LedgerSource {
     /// Whose form the rows have; `None` is our own.
     pub kind: Option<&'static Kind>,
     /// What only a foreign kind needs.
-    pub settings: Settings,
+    pub settings: LedgerSettings,
 }
 
 /// Where a ledger is.

@@ -2,9 +2,10 @@
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
 use super::checked::currency;
-use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_SOURCE, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
 use super::ledgers::ledger;
 use super::nearest::{did_you_mean, nearest};
+use super::spikes;
 use super::toml_at::{self, Origin, Section, Value, quoted};
 use super::{Job, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
@@ -65,6 +66,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         }
         sources.push((source, section.line()));
     }
+    let spikes = top.get("spikes").map(|value| value.section(&JOB_SPIKES)).transpose()?;
+    let spikes = spikes::settings(spikes.as_ref(), time_zone, reporting_currency)?;
     Ok(Job {
         file: file.to_path_buf(),
         name,
@@ -81,6 +84,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         names,
         fx,
         byte_order_mark,
+        spikes,
         named: folder.named,
     })
 }

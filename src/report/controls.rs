@@ -138,7 +138,7 @@ type Source = (&'static str, &'static str, Kind, Totals);
 
 fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Source>, Fault> {
     use Kind::{Control, Hash};
-    let Outcome { attribution, drift, reconciliation, coverage, quarantine, .. } = outcome;
+    let Outcome { attribution, drift, reconciliation, coverage, quarantine, spikes, .. } = outcome;
     let file = "attribution.csv";
     let mut sources = vec![
         (file, "requests", Control, totals(attribution, |a| Ok((None, count(a.requests))))?),
@@ -166,6 +166,13 @@ fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Source
         (file, "other_variance", Control, totals(drift, |d| Ok((Some(d.currency), Some(d.other_variance))))?),
         (file, "difference", Control, totals(drift, |d| Ok((Some(d.currency), Some(d.difference))))?),
         (file, "items", Control, totals(drift, |d| Ok((None, count(d.items))))?),
+    ]);
+    let file = "spikes.csv";
+    // Failed calls stand among the money, so the sums prove only that nothing changed.
+    sources.extend([
+        (file, "expected", Hash, totals(spikes, |s| Ok((Some(s.currency), Some(s.expected))))?),
+        (file, "actual", Hash, totals(spikes, |s| Ok((Some(s.currency), Some(s.actual))))?),
+        (file, "excess", Hash, totals(spikes, |s| Ok((Some(s.currency), Some(s.excess))))?),
     ]);
     let file = "coverage.csv";
     sources.extend([

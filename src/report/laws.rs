@@ -16,7 +16,7 @@ type Sums = BTreeMap<String, Amount>;
 /// 2. provider minus ledger is the difference, the reasons sum to it, and so do the reconciling items of each
 ///    reason; the three variances of an item sum to its difference,
 /// 3. rows read = used + duplicates + quarantined, and `quarantine.csv` has those rows,
-/// 4. `team_month.csv` carries the attribution's money, and its rounded rows sum to the rounded total,
+/// 4. what a spike has beyond its baseline is actual minus expected; `team_month.csv` carries the attribution's money, and its rounded rows sum to the rounded total,
 /// 5. the control totals differ from their sources by nothing.
 ///
 /// Slices without a provider total are missing and outside laws 1 and 2 (contract 4.8).
@@ -30,6 +30,7 @@ pub fn check(files: &[(String, Vec<u8>)]) -> Result<(), String> {
     let slices = reconciled(&reconciliation)?;
     attributed(&attribution, &slices)?;
     items(&Sheet::open(files, "drift.csv")?, &slices)?;
+    excess(&Sheet::open(files, "spikes.csv")?)?;
     rows(&Sheet::open(files, "coverage.csv")?, &Sheet::open(files, "quarantine.csv")?)?;
     months(&Sheet::open(files, "team_month.csv")?, &attribution)?;
     control_totals(&Sheet::open(files, "control_totals.csv")?)
@@ -224,6 +225,16 @@ fn items(sheet: &Sheet, slices: &Slices) -> Result<(), String> {
     }
     for (key, sum) in &sums {
         same(sheet.file, key, what, *sum, Amount::ZERO)?;
+    }
+    Ok(())
+}
+
+fn excess(sheet: &Sheet) -> Result<(), String> {
+    let [id, expected, actual, excess] = sheet.columns(["spike_id", "expected", "actual", "excess"])?;
+    for row in &sheet.rows {
+        let beyond = sheet.amount(row, actual)?.checked_sub(sheet.amount(row, expected)?).ok_or_else(overflow)?;
+        let stated = sheet.amount(row, excess)?;
+        same(sheet.file, sheet.text(row, id)?, "excess against actual - expected", stated, beyond)?;
     }
     Ok(())
 }

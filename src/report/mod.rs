@@ -1,5 +1,6 @@
 //! Rows and totals in their final order, and their rendering. No I/O, no Polars.
 
+pub mod backtest;
 pub mod csv;
 pub mod laws;
 pub mod tables;
@@ -7,6 +8,7 @@ pub mod text;
 
 mod controls;
 mod layout;
+pub mod spikes;
 mod team_month;
 
 use crate::domain::money::Amount;

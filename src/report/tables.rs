@@ -1,7 +1,7 @@
 //! What the stages found, as the published tables with their fixed columns (contract section 5).
 //! Adds nothing and drops nothing: every row of the outcome is one row here.
 
-use super::{Cell, Table, controls, team_month};
+use super::{Cell, Table, controls, spikes, team_month};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
 use crate::stages::results::{Attribution, Coverage, Drift, LedgerFinding, Outcome, Quarantine, Reason, Reconciliation};
@@ -22,6 +22,7 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
         coverage(&outcome.coverage),
         quarantine(&outcome.quarantine),
         ledger_findings(&outcome.ledger_findings),
+        spikes::table(&outcome.spikes),
     ];
     tables.push(controls::table(outcome, reporting_currency, &tables)?);
     Ok(tables)

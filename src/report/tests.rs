@@ -6,6 +6,7 @@ use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{Days, parse_day};
+use crate::domain::spike::{Contributor, Spike, SpikeRule, SpikeState};
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use crate::stages::results::*;
 use chrono::NaiveDate;
@@ -116,6 +117,40 @@ fn covered(charge_date: Option<&str>, provider: &str, status: SliceStatus, quara
     }
 }
 
+fn spike() -> Spike {
+    let at = |text: &str| text.parse().unwrap();
+    Spike {
+        spike_id: "00ff".to_string(),
+        rule: SpikeRule::Spike,
+        series: "provider fal".to_string(),
+        provider: "fal".to_string(),
+        team: "growth".to_string(),
+        api_key_id: "key_1".to_string(),
+        model: String::new(),
+        opened_at: at("2026-10-30T19:00:00Z"),
+        detected_at: at("2026-10-30T20:00:00Z"),
+        last_seen_at: at("2026-10-31T03:00:00Z"),
+        state: SpikeState::Open,
+        expected: amount("1.5"),
+        actual: amount("52.5"),
+        excess: amount("51"),
+        ratio: Some(amount("35")),
+        score: Some(amount("61.25")),
+        projected: Some(amount("400.1")),
+        projected_until: Some(at("2026-11-02T08:00:00Z")),
+        contributors: vec![Contributor {
+            team: "growth".to_string(),
+            api_key_id: "key_1".to_string(),
+            model: "=m".to_string(),
+            client: String::new(),
+            amount: amount("52.5"),
+        }],
+        baseline: "same hour on days of the same kind; ledger by hour".to_string(),
+        provisional: true,
+        currency: Currency::USD,
+    }
+}
+
 fn night() -> Outcome {
     Outcome {
         attribution: vec![
@@ -159,6 +194,7 @@ fn night() -> Outcome {
             amount: amount("0.000000000000000003"),
             currency: Currency::USD,
         }],
+        spikes: vec![spike()],
     }
 }
 
@@ -223,6 +259,11 @@ fn columns_are_those_of_the_contract() {
             "charge_date,provider,account,endpoint,cost_basis,status,rows_read,rows_used,duplicates,quarantined,\
              amount,currency",
         ),
+        (
+            "spikes.csv",
+            "spike_id,rule,series,provider,team,api_key_id,model,opened_at,detected_at,last_seen_at,state,expected,actual,\
+             excess,ratio,score,projected,projected_until,contributors,baseline,provisional,currency",
+        ),
         ("quarantine.csv", "charge_date,provider,account,endpoint,file,row,reason,amount,currency"),
         ("ledger_findings.csv", "charge_date,ledger,finding,rows,amount,currency,examples,meaning"),
         ("control_totals.csv", "file,rows,column,control_total,currency,hash_total,source_total,difference"),
@@ -252,6 +293,16 @@ fn team_months_round_to_the_whole_and_know_the_month_before() {
     assert!(rows[2].contains(",20.004,20.00,"), "{}", rows[2]);
     assert!(rows[3].contains(",-3,-3.00,\"USD\",-0.107"), "{}", rows[3]);
     assert_eq!(rows.len(), 5);
+}
+
+#[test]
+fn spikes_say_who_how_much_and_by_when() {
+    let written = file(&night(), "spikes.csv");
+    let row = written.lines().nth(1).unwrap();
+    assert!(row.contains(",400.1,\"2026-11-02T08:00:00Z\",\"team growth, key key_1, model =m: 52.50\","), "{row}");
+    let page = text::summary(&night(), "nightly", Days { from: day("2026-10-31"), to: day("2026-11-03") }).unwrap();
+    assert!(page.contains("10-30 19:00  spike  52.50   1.50     400.10  USD  open   fal, growth, key_1\n"), "{page}");
+    assert!(page.contains("spike at provider fal, 400.10 USD by 2026-11-02 08:00 UTC"), "{page}");
 }
 
 #[test]
@@ -300,6 +351,7 @@ fn the_laws_hold_and_every_breach_is_named() {
         ("coverage.csv", ",7,5,1,1", ",8,5,1,1", "coverage.csv:  fal main costs: rows_read"),
         ("coverage.csv", ",7,5,1,1", ",8,5,1,2", "quarantine.csv:  fal main costs: "),
         ("quarantine.csv", "2026-11-01", "2026-11-03", "quarantine.csv: 2026-11-01 fal main costs: "),
+        ("spikes.csv", ",1.5,52.5,51,", ",1.5,52.5,52,", "spikes.csv: 00ff: excess against actual - expected: 52 is not 51"),
         ("team_month.csv", ",10.01,", ",10.00,", "rounded total: 31 is not 31.01"),
         ("team_month.csv", ",20.004,20.00,", ",20.005,20.00,", "31.013 is not 31.012"),
         ("control_totals.csv", "30.02,\"USD\",,30.02,0", "30.02,\"USD\",,30.02,1", "control_totals.csv: "),

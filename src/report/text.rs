@@ -2,6 +2,7 @@
 //! because no other figure means anything without it (reliability.md section 1, guarantee 6).
 
 use super::layout::{WIDTH, grid, name, wrap};
+use super::spikes;
 use super::tables::{explained_ratio, is_explained, too_large, unexplained};
 use crate::domain::fault::Fault;
 use crate::domain::ledger_findings::Finding;
@@ -27,6 +28,7 @@ pub fn summary(outcome: &Outcome, job: &str, window: Days) -> Result<String, Fau
     coverage(&mut page, &mut next, outcome);
     explained(&mut page, outcome).ok_or_else(|| too_large("summary.txt"))?;
     drift(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
+    spikes::section(&mut page, &mut next, &outcome.spikes);
     teams(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
     heading(&mut page, "WHAT TO DO NEXT");
     if next.is_empty() {
@@ -47,7 +49,7 @@ fn heading(page: &mut String, title: &str) {
 }
 
 /// An amount in two decimals with thousands apart, for people.
-fn money(amount: Amount) -> String {
+pub(super) fn money(amount: Amount) -> String {
     let plain = amount.rounded(2).with_places(2);
     let (sign, digits) = plain.strip_prefix('-').map_or(("", plain.as_str()), |digits| ("-", digits));
     let (whole, cents) = digits.split_once('.').unwrap_or((digits, "00"));

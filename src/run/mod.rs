@@ -1,5 +1,6 @@
 //! The whole night on one screen, and the other commands. Only connects; every rule is in its room.
 
+pub mod backtest;
 pub mod reference;
 pub mod snapshot;
 
@@ -64,8 +65,13 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     let snapshot = snapshot::read(&loaded, progress)?;
     let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot;
     let stage = progress.stage("match", None);
-    let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
+    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
     stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+
+    let stage = progress.stage("spikes", None);
+    outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
+    stages::spikes::settle(&mut outcome);
+    stage.done(&format!("{} incidents", outcome.spikes.len()));
 
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;

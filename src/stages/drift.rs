@@ -110,9 +110,13 @@ fn one_model(facts: &Facts, m: &Match) -> Option<Sym> {
 
 /// The team of a ledger kind through the map; empty where the row has none.
 pub fn team_of(facts: &Facts, reference: &Reference, piece: &Piece) -> String {
+    team_of_kind(facts, reference, piece.kind, day_of(piece.day))
+}
+
+/// The team of a kind of ledger entry on a day; empty where the row has none.
+pub fn team_of_kind(facts: &Facts, reference: &Reference, kind: u32, day: NaiveDate) -> String {
     use crate::domain::teams::Owned;
-    let kind = &facts.entry_kinds.all()[piece.kind as usize];
-    let day = day_of(piece.day);
+    let kind = &facts.entry_kinds.all()[kind as usize];
     let provider = facts.symbols.text(kind.provider);
     let owner = |owned: Owned, name: Sym| {
         let name = facts.symbols.text(name);

@@ -21,6 +21,7 @@ pub mod results;
 pub mod siblings;
 mod sides;
 pub mod slices;
+pub mod spikes;
 pub mod symbols;
 mod units;
 
@@ -69,5 +70,6 @@ pub fn tie_out(
         quarantine,
         ledger_findings: ledger.findings,
         controls: provider.controls,
+        spikes: Vec::new(),
     })
 }

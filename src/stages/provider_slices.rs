@@ -17,6 +17,9 @@ impl Gathered {
         let name = |sym: Sym| self.facts.symbols.text(sym).to_string();
         let mut coverage = Vec::new();
         let mut controls: Vec<Control> = Vec::new();
+        // A day without a row has the basis of the report's other days.
+        let bases: BTreeMap<(u16, u16), CostBasis> =
+            sums.iter().map(|(((source, report, _), _), (_, basis))| ((*source, *report), *basis)).collect();
         for (slice, count) in &counts {
             let (source, report, day) = *slice;
             let info = &self.facts.sources[usize::from(source)];
@@ -29,7 +32,7 @@ impl Gathered {
                 _ if !report.is_money() => String::new(),
                 _ if !is_booked => "control".to_string(),
                 Some((_, (_, basis))) => basis.name().to_string(),
-                None => CostBasis::Billed.name().to_string(),
+                None => bases.get(&(source, slice.1)).map_or(CostBasis::Billed, |basis| *basis).name().to_string(),
             };
             let status = if settled { SliceStatus::Complete } else { SliceStatus::Provisional };
             let row = Coverage {

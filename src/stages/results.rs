@@ -3,6 +3,7 @@
 use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::spike::Spike;
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -394,4 +395,6 @@ pub struct Outcome {
     pub quarantine: Vec<Quarantine>,
     pub ledger_findings: Vec<LedgerFinding>,
     pub controls: Vec<Control>,
+    /// Spikes of the window, oldest first.
+    pub spikes: Vec<Spike>,
 }

@@ -195,10 +195,19 @@ fn every_slice_ties_to_the_last_digit() {
     assert_eq!(totals.len(), BILLED.len());
 }
 
-const BILLED: [(&str, &str, &str); 6] = [
+const BILLED: [(&str, &str, &str); 12] = [
     ("anthropic", "acme", "52.626"),
+    // 31 tasks of 4.5 credits.
+    ("bfl", "acme", "1.395"),
+    ("elevenlabs", "acme", "6"),
     ("fal", "acme", "3.1"),
     ("fal", "acme-studio", "433.85"),
+    // 30 weekdays at 0.16, less a grant of 0.10.
+    ("google", "01AB23-CD45EF-678901", "4.7"),
+    ("groq", "org_acme", "8.82"),
+    // Six tours of 30 seconds and a greeting of 20, at 0.05.
+    ("heygen", "acme", "10"),
+    ("mistral", "acme", "2.25"),
     ("openai", "org-acme", "274.7598"),
     ("openai", "org-growth", "8.009"),
     ("openrouter", "acme", "6.92797"),
@@ -208,12 +217,13 @@ const BILLED: [(&str, &str, &str); 6] = [
 /// happen where everybody bills in dollars.
 const REASONS: [(&str, usize, &str, &str); 24] = [
     // OpenAI: 180,000 in and 24,000 out of gpt-5.4; Anthropic: code execution; fal: the playground;
-    // OpenRouter: a notebook.
-    ("missing_in_ledger", 5, "1.34134", "1.34134"),
+    // OpenRouter: a notebook; HeyGen: 1.00 made in the web app.
+    ("missing_in_ledger", 6, "2.34134", "2.34134"),
     ("missing_at_provider", 1, "-0.166", "0.166"),
     // 1,315,000 in at 10 a million, 619,000 out at 50.
     ("unknown_key", 4, "44.1", "44.1"),
-    ("billed_failure", 1, "3.2", "3.2"),
+    // fal: refused after the work was done; Black Forest Labs: 4.5 credits that nobody waited for.
+    ("billed_failure", 2, "3.245", "3.245"),
     ("duplicate_in_ledger", 1, "-0.7", "0.7"),
     ("duplicate_at_provider", 1, "0.7", "0.7"),
     ("retry_double_charge", 1, "0.14", "0.14"),
@@ -239,7 +249,8 @@ const REASONS: [(&str, usize, &str, &str); 24] = [
     ("unpriced", 3, "0.5025", "0.5025"),
     ("fx", 0, "0", "0"),
     ("unit_suspect", 1, "-9.9", "9.9"),
-    ("non_usage", 1, "-5", "5"),
+    // OpenAI: a service credit; Google: a part of the grant.
+    ("non_usage", 2, "-5.1", "5.1"),
     // Seventh digits of the daily call that has some: 5, 8, 1, 4, 7, 0 and 3, six weeks long.
     ("rounding", 36, "-0.0000168", "0.0000168"),
     ("unexplained", 1, "0.46", "0.46"),
@@ -258,6 +269,34 @@ fn every_planted_story_is_found_with_its_amount() {
     assert_eq!(drift.len(), REASONS.iter().map(|(_, items, ..)| items).sum::<usize>());
 }
 
+/// Contract 3.3 and 6: all ten providers, each with where its costs come from, also on days without a row.
+#[test]
+fn every_provider_says_where_its_costs_come_from() {
+    let mut bases: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in DEMO.table("coverage.csv").into_iter().filter(|row| row["provider"] != "ledger" && !row["cost_basis"].is_empty()) {
+        let of = bases.entry(row["provider"].clone()).or_default();
+        if !of.contains(&row["cost_basis"]) {
+            of.push(row["cost_basis"].clone());
+        }
+    }
+    let expected = [
+        ("anthropic", vec!["billed", "control"]),
+        ("bfl", vec!["captured"]),
+        ("elevenlabs", vec!["billed"]),
+        ("fal", vec!["billed", "control"]),
+        ("google", vec!["billed"]),
+        ("groq", vec!["manual"]),
+        ("heygen", vec!["computed"]),
+        ("mistral", vec!["billed", "control"]),
+        ("openai", vec!["billed"]),
+        ("openrouter", vec!["billed", "control"]),
+    ];
+    bases.values_mut().for_each(|of| of.sort());
+    let expected: BTreeMap<String, Vec<String>> =
+        expected.into_iter().map(|(name, of)| (name.to_string(), of.into_iter().map(String::from).collect())).collect();
+    assert_eq!(bases, expected);
+}
+
 #[test]
 fn the_weekend_spike_costs_studio_four_hundred() {
     let mut spike = (0, 0, 0);
@@ -274,6 +313,22 @@ fn the_weekend_spike_costs_studio_four_hundred() {
         }
     }
     assert_eq!(spike, (125, 1000, decimal("400.00")));
+    let spikes = DEMO.table("spikes.csv");
+    let found = spikes.iter().find(|row| row["rule"] == "spike").unwrap();
+    for (column, value) in [
+        ("series", "provider fal"),
+        ("provider", "fal"),
+        ("team", "studio"),
+        ("api_key_id", "fal-studio"),
+        ("opened_at", "2026-11-13T19:00:00Z"),
+        ("detected_at", "2026-11-13T20:00:00Z"),
+        ("state", "resolved"),
+    ] {
+        assert_eq!(found[column], value, "{found:?}");
+    }
+    assert!(decimal(&found["actual"]) > decimal("390"), "{found:?}");
+    let others: Vec<_> = spikes.iter().filter(|row| row["rule"] != "spike").map(|row| (&row["rule"], &row["excess"])).collect();
+    assert_eq!(others, [(&"unowned_key".to_string(), &"44.1".to_string())]);
 }
 
 #[test]

@@ -6,10 +6,13 @@ mod claude_code;
 mod console;
 mod cost;
 mod numbers;
+mod requests;
 mod usage;
 mod words;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
 
@@ -96,6 +99,18 @@ impl Adapter for Anthropic {
             out(Line::Covers(days));
         }
         Ok(())
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        Ok(fields::cursor(page.bytes, "has_more", "next_page")?.map(|cursor| asked.turned("page", cursor)))
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

@@ -9,9 +9,12 @@ mod conversation;
 mod figures;
 mod grid;
 mod history;
+mod requests;
 mod table;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use columns::Columns;
 use serde_json::Value;
@@ -66,6 +69,18 @@ impl Adapter for ElevenLabs {
                 Ok(())
             }
         }
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        requests::next(asked, page)
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

@@ -3,9 +3,12 @@
 
 mod events;
 mod figures;
+mod requests;
 mod usage;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Columns, Measures, Page, Report, fields};
+use crate::domain::period::Days;
 use crate::domain::period::parse_instant;
 use crate::domain::usage::Line;
 use chrono::{DateTime, Datelike, Utc};
@@ -68,6 +71,18 @@ impl Adapter for Fal {
 
     fn parse_columns(&self, report: &Report, columns: &Columns<'_>, out: &mut dyn FnMut(Line<'_>)) -> bool {
         *report == EVENTS_CSV && events::columns(columns, out)
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        Ok(fields::cursor(page.bytes, "has_more", "next_cursor")?.map(|cursor| asked.turned("cursor", cursor)))
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

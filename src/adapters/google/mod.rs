@@ -1,16 +1,20 @@
 //! Google (Gemini and Veo): the Cloud Billing export to BigQuery, and the console's Cost table and Reports
-//! as CSV. There is no usage or cost endpoint; what models were billed stands only in the words of SKUs.
+//! as CSV. There is no usage or cost endpoint: the export is queried over BigQuery's
+//! REST API. What models were billed stands only in the words of SKUs.
 
 mod console;
 mod cost_table;
 mod export;
 mod pacific;
 mod reports;
+mod requests;
 mod rest;
 mod sku;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report};
 use crate::domain::money::{Amount, MONEY_LIMIT, Read};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 
 /// Rows of `gcp_billing_export_v1_…` or its detailed twin.
@@ -53,6 +57,22 @@ impl Adapter for Google {
 
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         if is_json(page.bytes) { export::read(page.bytes, out) } else { console::read(page, out) }
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        requests::next(asked, page)
+    }
+
+    fn is_page(&self, _asked: &Request, page: &Page<'_>) -> bool {
+        requests::has_ended(page.bytes)
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

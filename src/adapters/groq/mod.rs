@@ -6,8 +6,11 @@ mod activity;
 mod figures;
 mod manual;
 mod metrics;
+mod requests;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
 
@@ -59,6 +62,14 @@ impl Adapter for Groq {
             Shape::Activity(rows) => activity::read(rows, out),
             Shape::Metrics(series) => metrics::read(series, out),
         }
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

@@ -3,11 +3,14 @@
 
 mod month;
 mod prices;
+mod requests;
 mod rows;
 mod walk;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::money::Currency;
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use month::Month;
 use serde_json::Value;
@@ -62,6 +65,14 @@ impl Adapter for Mistral {
             out(Line::Covers(days));
         }
         Ok(())
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

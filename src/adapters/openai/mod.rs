@@ -5,10 +5,13 @@ mod buckets;
 mod completions;
 mod costs;
 mod line_item;
+mod requests;
 mod usage;
 
 use super::fields::{self, Table};
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
 
@@ -64,6 +67,18 @@ impl Adapter for OpenAi {
 
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         if is_json(page.bytes) { parse_json(page.bytes, out) } else { parse_csv(page.bytes, out) }
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        Ok(fields::cursor(page.bytes, "has_more", "next_page")?.map(|cursor| asked.turned("page", cursor)))
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

@@ -7,8 +7,11 @@ mod analytics;
 mod entry;
 mod generation;
 mod logs;
+mod requests;
 
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
 
@@ -87,6 +90,14 @@ impl Adapter for OpenRouter {
                 "export the logs or the activity again, with their header row",
             )),
         }
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 

@@ -1,6 +1,9 @@
 //! HeyGen: lists of videos, translations and lip-syncs. They name seconds and no money, so each job is
 //! priced by the price book; what the API does not say (engine, avatar, mode) is never guessed here.
 
+mod requests;
+
+use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{Days, from_unix};
@@ -81,6 +84,18 @@ impl Adapter for HeyGen {
             out(Line::Covers(Days { from, to }));
         }
         Ok(())
+    }
+
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        requests::requests(account, days)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        requests::next(asked, page)
+    }
+
+    fn limits(&self) -> Limits {
+        requests::LIMITS
     }
 }
 
@@ -258,7 +273,7 @@ mod tests {
     #[test]
     fn seconds_times_the_books_price_are_exact() {
         let page = r#"{"data":[{"id":"v","status":"completed","duration":31.48,"created_at":1794993151,"folder_id":null}]}"#;
-        let book = crate::job::prices::parse("heygen.toml", include_str!("../../jobs/prices/heygen.toml")).unwrap();
+        let book = crate::job::prices::parse("heygen.toml", include_str!("../../../jobs/prices/heygen.toml")).unwrap();
         let mut costs = Vec::new();
         let page = Page { file: "page.json", bytes: page.as_bytes(), group_by: &[] };
         let result = HeyGen.parse(&page, &mut |line| {
@@ -319,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_page_cut_anywhere_is_refused() {
-        let text = include_str!("../../fixtures/heygen/translations-basic.json").trim_end();
+        let text = include_str!("../../../fixtures/heygen/translations-basic.json").trim_end();
         for end in 0..text.len() {
             let page = Page { file: "video-translations.json", bytes: &text.as_bytes()[..end], group_by: &[] };
             assert!(HeyGen.parse(&page, &mut |_| ()).is_err(), "{end}");

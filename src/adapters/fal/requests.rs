@@ -1,0 +1,88 @@
+//! What fal's platform API is asked: billing events, and usage by day to compare them with (the provider's sheet,
+//! section 1). Windows are closed, because rows that arrive would shift the pages (section 4, trap 3).
+
+use super::super::BadPage;
+use super::super::request::{Account, Auth, Limits, Request, pieces, rfc3339};
+use super::{EVENTS, ORGANIZATION, USAGE};
+use crate::domain::period::Days;
+
+const ORIGIN: &str = "https://api.fal.ai";
+/// The most days that one question may span.
+const DAYS_MAX: u32 = 90;
+
+pub(super) const LIMITS: Limits = Limits {
+    // The request rate is not published, so it is kept low (the sheet, section 5).
+    pause_ms: 500,
+    // Freshness is not documented, and records were backfilled after hours (section 4, trap 6).
+    trailing_days: 7,
+};
+
+pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+    let chosen = account.chosen(&[(EVENTS.name, true), (USAGE.name, true), (ORGANIZATION.name, false)])?;
+    let mut found = Vec::new();
+    for report in chosen {
+        for days in pieces(days, DAYS_MAX) {
+            let path = match report {
+                report if report == EVENTS.name => "/v1/models/billing-events",
+                report if report == USAGE.name => "/v1/models/usage",
+                _ => "/v1/organization/usage",
+            };
+            let request = Request::get(report, days, ORIGIN, path, Auth::Authorization("Key"))
+                .with("start", rfc3339(days.from))
+                .with("end", rfc3339(days.to));
+            found.push(if report == EVENTS.name {
+                // Without the structured form no row names its key.
+                request.with("expand", "auth_method_structured").with("limit", 10_000)
+            } else {
+                let request = request.with("timezone", "UTC").with("timeframe", "day").with("bound_to_timeframe", "false");
+                let request = request.with("expand", "time_series,auth_method_structured");
+                Request { group_by: vec!["timeframe=day".to_string()], ..request }
+            });
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Adapter, Page};
+    use super::super::Fal;
+    use super::*;
+    use crate::adapters::request::tests::{asked, days, settings, url};
+
+    #[test]
+    fn events_and_daily_usage_are_asked_over_a_closed_window() {
+        assert_eq!(
+            asked(&Fal, &[], days("2026-11-01", "2026-11-19")),
+            [
+                "GET https://api.fal.ai/v1/models/billing-events?start=2026-11-01T00:00:00Z&end=2026-11-19T00:00:00Z\
+                 &expand=auth_method_structured&limit=10000",
+                "GET https://api.fal.ai/v1/models/usage?start=2026-11-01T00:00:00Z&end=2026-11-19T00:00:00Z&timezone=UTC\
+                 &timeframe=day&bound_to_timeframe=false&expand=time_series,auth_method_structured",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_question_spans_more_than_ninety_days() {
+        let urls = asked(&Fal, &[("reports", "billing_events")], days("2026-08-01", "2026-11-19"));
+        let window = |url: &str| url.split_once("start=").unwrap().1.chars().take(45).collect::<String>();
+        assert_eq!(
+            urls.iter().map(|url| window(url)).collect::<Vec<_>>(),
+            ["2026-08-01T00:00:00Z&end=2026-10-30T00:00:00Z", "2026-10-30T00:00:00Z&end=2026-11-19T00:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn the_key_is_shown_as_fal_wants_it_and_the_cursor_is_opaque() {
+        let settings = settings(&[("reports", "billing_events")]);
+        let first =
+            Fal.requests(&Account { name: "a", settings: &settings }, days("2026-11-01", "2026-11-19")).unwrap().remove(0);
+        assert_eq!(first.auth, Auth::Authorization("Key"));
+        let next = |text: &str| Fal.next(&first, &Page { file: "page", bytes: text.as_bytes(), group_by: &[] });
+        let second = next(r#"{"billing_events":[],"next_cursor":"Mg==","has_more":true}"#).unwrap().unwrap();
+        assert_eq!(url(&second), format!("{}&cursor=Mg==", url(&first)));
+        assert_eq!(next(r#"{"billing_events":[],"next_cursor":null,"has_more":false}"#), Ok(None));
+        assert!(next(r#"{"billing_events":[],"next_cursor":null,"has_more":true}"#).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! What OpenRouter is asked: activity by day, analytics by key and model, and single generations whose ids the
+//! job names (the provider's sheet, section 2).
+
+use super::super::BadPage;
+use super::super::request::{Account, Auth, Limits, Request, pieces, rfc3339};
+use super::{ACTIVITY, ANALYTICS, GENERATION};
+use crate::domain::period::Days;
+use chrono::Duration;
+use serde_json::json;
+
+const ORIGIN: &str = "https://openrouter.ai";
+/// Activity reaches back so many completed days (the sheet, section 2.1).
+const ACTIVITY_DAYS: i64 = 30;
+/// The longest range in which every metric can be asked (section 2.3).
+const ANALYTICS_DAYS: u32 = 31;
+/// Without `truncated` an answer has fewer rows than this.
+const ROWS_MAX: u32 = 10_000;
+
+pub(super) const LIMITS: Limits = Limits {
+    // 64 analytics queries a minute; other rates are not published (section 4).
+    pause_ms: 1000,
+    trailing_days: 3,
+};
+
+pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+    let ids = account.words("generations");
+    let chosen = account.chosen(&[(ACTIVITY.name, true), (ANALYTICS.name, true), (GENERATION.name, !ids.is_empty())])?;
+    let mut found = Vec::new();
+    if chosen.contains(&ACTIVITY.name) {
+        let from = days.from.max(days.to - Duration::days(ACTIVITY_DAYS));
+        for day in (Days { from, to: days.to }).iter() {
+            let days = Days { from: day, to: day + Duration::days(1) };
+            let request = Request::get(ACTIVITY.name, days, ORIGIN, "/api/v1/activity", Auth::Bearer);
+            found.push(request.with("date", day.format("%Y-%m-%d")).with("group_by", "workspace"));
+        }
+    }
+    if chosen.contains(&ANALYTICS.name) {
+        found.extend(pieces(days, ANALYTICS_DAYS).into_iter().map(analytics));
+    }
+    if chosen.contains(&GENERATION.name) {
+        if ids.is_empty() {
+            return Err(BadPage::new(
+                "generations: expected the ids of calls (gen-…), found none",
+                "name them in this source's api section, or leave the report `generation` out",
+            ));
+        }
+        for (number, id) in ids.into_iter().enumerate() {
+            let request = Request::get(GENERATION.name, days, ORIGIN, "/api/v1/generation", Auth::Bearer).with("id", id);
+            // A generation is of the day it was made, which only the answer tells.
+            found.push(Request { part: Some(format!("{:06}", number + 1)), bounded: false, ..request });
+        }
+    }
+    Ok(found)
+}
+
+fn analytics(days: Days) -> Request {
+    let body = json!({
+        "metrics": [
+            "credits_usage", "byok_usage", "byok_request_count", "tokens_prompt", "tokens_completion", "reasoning_tokens",
+            "cached_tokens", "request_count",
+        ],
+        "dimensions": ["api_key_id", "model"],
+        "granularity": "day",
+        "time_range": { "start": rfc3339(days.from), "end": rfc3339(days.to) },
+        "limit": ROWS_MAX,
+    });
+    let request = Request::post(ANALYTICS.name, days, ORIGIN, "/api/v1/analytics/query", Auth::Bearer, &body);
+    Request { group_by: vec!["api_key_id".to_string(), "model".to_string()], ..request }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Adapter;
+    use super::super::OpenRouter;
+    use super::*;
+    use crate::adapters::request::tests::{asked, days, settings, url};
+
+    #[test]
+    fn activity_is_asked_by_day_and_no_further_back_than_thirty_days() {
+        let urls = asked(&OpenRouter, &[("reports", "activity")], days("2026-10-08", "2026-11-19"));
+        assert_eq!(urls.len(), 30);
+        assert_eq!(urls[0], "GET https://openrouter.ai/api/v1/activity?date=2026-10-20&group_by=workspace");
+        assert_eq!(urls[29], "GET https://openrouter.ai/api/v1/activity?date=2026-11-18&group_by=workspace");
+    }
+
+    #[test]
+    fn analytics_are_asked_by_key_and_model_over_a_month_at_most() {
+        let settings = settings(&[("reports", "analytics")]);
+        let requests =
+            OpenRouter.requests(&Account { name: "a", settings: &settings }, days("2026-10-08", "2026-11-19")).unwrap();
+        assert_eq!(
+            requests.iter().map(|request| request.days.from.to_string()).collect::<Vec<_>>(),
+            ["2026-10-08", "2026-11-08"]
+        );
+        assert_eq!(url(&requests[1]), "POST https://openrouter.ai/api/v1/analytics/query");
+        let body: serde_json::Value = serde_json::from_str(requests[1].body.as_deref().unwrap()).unwrap();
+        assert_eq!(body["time_range"], json!({ "start": "2026-11-08T00:00:00Z", "end": "2026-11-19T00:00:00Z" }));
+        assert_eq!(
+            (&body["dimensions"], &body["granularity"], &body["limit"]),
+            (&json!(["api_key_id", "model"]), &json!("day"), &json!(10000))
+        );
+        assert!(body["metrics"].as_array().unwrap().contains(&json!("credits_usage")));
+    }
+
+    #[test]
+    fn generations_are_asked_by_the_ids_that_the_job_has() {
+        let urls =
+            asked(&OpenRouter, &[("reports", "generation"), ("generations", "gen-1 gen-2")], days("2026-11-18", "2026-11-19"));
+        let root = "GET https://openrouter.ai/api/v1/generation";
+        assert_eq!(urls, [format!("{root}?id=gen-1"), format!("{root}?id=gen-2")]);
+        let settings = settings(&[("reports", "generation")]);
+        let bad = OpenRouter.requests(&Account { name: "a", settings: &settings }, days("2026-11-18", "2026-11-19")).unwrap_err();
+        assert!(bad.what.starts_with("generations: "), "{bad:?}");
+    }
+}
