@@ -56,15 +56,24 @@ fn ledger(facts: &Facts, index: u32) -> u16 {
     facts.entries.get(index as usize).map_or(u16::MAX, |entry| facts.entry_kind(entry).ledger)
 }
 
+/// What entries of one call have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Content {
+    provider: Sym,
+    model: Sym,
+    /// Meters and quantities, sorted.
+    parts: Vec<(Sym, i128)>,
+}
+
 fn by_content(facts: &Facts, taken: &BTreeSet<u32>) -> Vec<Same> {
-    let mut alike: HashMap<(Sym, Sym, Vec<(Sym, i128)>), Vec<u32>> = HashMap::new();
+    let mut alike: HashMap<Content, Vec<u32>> = HashMap::new();
     for (index, entry) in (0..).zip(&facts.entries).filter(|(index, _)| !taken.contains(index)) {
         let mut parts: Vec<(Sym, i128)> = facts.parts_of(entry).iter().map(|part| (part.meter, part.quantity)).collect();
         // Two calls for one image each are alike and still two calls.
         if parts.iter().any(|(meter, _)| facts.symbols.text(*meter).ends_with("_tokens")) {
             parts.sort();
             let kind = facts.entry_kind(entry);
-            alike.entry((kind.provider, kind.model, parts)).or_default().push(index);
+            alike.entry(Content { provider: kind.provider, model: kind.model, parts }).or_default().push(index);
         }
     }
     let mut same = Vec::new();
