@@ -116,7 +116,10 @@ fn pairs(facts: &Facts, entries: &[u32]) -> Vec<Same> {
 /// Takes the losers out. What the winner does not say is taken from the other: the provider's request id,
 /// who bears the call, and whose key and money it was.
 pub(super) fn settle(facts: &mut Facts, same: &[Same], calls: &mut Findings) {
-    for pair in same {
+    // What is taken from whom must not hang on the order of reading.
+    let mut in_order = same.to_vec();
+    in_order.sort_by_key(|pair| facts.entry_order(pair.loser));
+    for pair in &in_order {
         let (Some(winner), Some(loser)) =
             (facts.entries.get(pair.winner as usize).copied(), facts.entries.get(pair.loser as usize).copied())
         else {
