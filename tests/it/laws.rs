@@ -2,7 +2,7 @@
 //! does not matter, and agreement with the oracle's nested loops.
 
 use crate::oracle::{bearing, matching, reading};
-use crate::worlds::{LEDGERS, Mood, World, world};
+use crate::worlds::{LEDGERS, Mood, Row, World, world};
 use chrono::NaiveDate;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
