@@ -82,8 +82,7 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     let port = whole(section, "port", 1, 65_535)?.unwrap_or(PORT);
     let password = section.get("password").map(|value| reference(&value)).transpose()?;
     let socket = host.starts_with('/');
-    let words =
-        [("verify-full", Tls::VerifyFull), ("verify-ca", Tls::VerifyCa), ("require", Tls::Require), ("disable", Tls::Disable)];
+    let words = [("verify-full", Tls::VerifyFull), ("require", Tls::Require), ("disable", Tls::Disable)];
     let tls = section.get("tls").map(|value| Ok::<_, Fault>((value, value.word(&words)?))).transpose()?;
     if let Some((value, tls)) = &tls
         && socket
@@ -93,7 +92,7 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     }
     let tls = tls.map_or(if socket { Tls::Disable } else { Tls::VerifyFull }, |(_, tls)| tls);
     let tls_ca = match section.get("tls_ca") {
-        Some(value) if !matches!(tls, Tls::VerifyFull | Tls::VerifyCa) => {
+        Some(value) if tls != Tls::VerifyFull => {
             let hint = "take it out, or write tls = \"verify-full\"";
             return Err(value.fault("tls_ca: nothing is verified with this tls", hint));
         }

@@ -127,9 +127,7 @@ pub enum Tls {
     Disable,
     /// Encrypted, to whomever it may be.
     Require,
-    /// A certificate of a known authority.
-    VerifyCa,
-    /// And for this host.
+    /// To the host that is named, by a certificate of an authority that is trusted.
     VerifyFull,
 }
 

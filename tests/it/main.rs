@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod cluster;
 mod crash;
 mod demo;
 mod docs;
@@ -10,6 +11,7 @@ mod errors;
 mod foreign;
 mod laws;
 mod oracle;
+mod postgres;
 mod scenarios;
 mod tidy;
 mod vectors;

@@ -52,7 +52,6 @@ pub async fn connect(server: &Postgres) -> Result<PgConnection, Fault> {
         .ssl_mode(match server.tls {
             Tls::Disable => PgSslMode::Disable,
             Tls::Require => PgSslMode::Require,
-            Tls::VerifyCa => PgSslMode::VerifyCa,
             Tls::VerifyFull => PgSslMode::VerifyFull,
         })
         .disable_statement_logging();

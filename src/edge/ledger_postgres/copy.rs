@@ -6,8 +6,8 @@ use super::faults::{fault, may_pass};
 use super::text;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::Days;
-use crate::edge::ledger_cells::Cell;
-use crate::edge::ledger_query::{EachRow, Query};
+use crate::edge::ledger_cells::Column;
+use crate::edge::ledger_query::{EachRow, Query, quoted};
 use crate::job::Postgres;
 use futures_util::StreamExt;
 use sqlx::postgres::PgConnection;
@@ -15,46 +15,45 @@ use sqlx::{AssertSqlSafe, Row};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-/// Bytes that are split into rows at a time.
 const BLOCK_BYTES: usize = 1 << 20;
-/// A chunk up to this size is handed on when it is whole, so that it can be asked for again. What is larger
-/// is handed on as it comes, and a fault then ends the read.
+/// What a chunk may hold to be kept until it is whole, so that it can be asked for again and be sorted here.
+/// The server sorts what is larger, and it is handed on as it comes: a fault then ends the read.
 const CHUNK_BYTES_MAX: usize = 160 << 20;
 /// Pauses before a chunk is asked for again, in a fresh snapshot on a new connection.
 const PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 /// A plan by days may cost this much more than one look at everything.
 const BY_DAY_COST_MAX: u64 = 2;
 
-/// Whole lines of COPY text.
-type Block = Vec<u8>;
+/// Rows on their way to the reader, as blocks of whole lines.
+struct Rows {
+    blocks: Vec<Vec<u8>>,
+    /// In the order in which they are to be read.
+    sorted: bool,
+}
 
-/// Hands on the rows of the statement, day by day where it can be asked so. Chunks that a passing fault cut
-/// off are read again; no row of them has been handed on before.
+/// Hands on the rows of the statement in an order that only their content decides: by time, then from the left.
+/// Chunks that a passing fault cut off are read again; no row of them has been handed on before.
 ///
 /// # Errors
-/// As [`super::check`]; and 75 for a fault that does not pass.
+/// As [`super::native`]; and 75 for a fault that does not pass.
 pub fn read(server: &Postgres, query: &Query, days: Days, each: &mut EachRow<'_>) -> Result<(), Fault> {
     let width = query.columns.len();
-    let place = place(server);
+    let time = query.columns.iter().position(|name| *name == Column::StartedAt.name()).unwrap_or(0);
     std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel::<Vec<Block>>(1);
+        let (sender, receiver) = sync_channel::<Rows>(1);
         let fetcher = scope.spawn(move || super::runtime(server)?.block_on(fetch(server, query, days, &sender)));
-        let mut before = 0;
         let mut broken = None;
-        'all: for blocks in receiver {
-            for block in blocks {
-                let mut rows = 0;
-                let mut counted = |row: &[Cell<'_>]| {
-                    rows += 1;
-                    each(row);
-                };
-                if let Err(line) = text::rows(&block, width, &mut counted) {
-                    let what = format!("row {} of the answer does not have {width} cells", before + line);
-                    broken =
-                        Some(Fault::new(ExitCode::Data, place.clone(), what, "check what stands between here and the database"));
-                    break 'all;
-                }
-                before += rows;
+        for Rows { blocks, sorted } in receiver {
+            let mut take = |line: &[u8]| text::row(line, width, each);
+            let taken = match sorted {
+                true => text::lines(&blocks).try_for_each(&mut take),
+                false => text::sorted(&blocks, time).into_iter().try_for_each(&mut take),
+            };
+            if taken.is_err() {
+                let what = format!("a row of the answer does not have {width} cells");
+                let hint = "check what stands between here and the database";
+                broken = Some(Fault::new(ExitCode::Data, place(server), what, hint));
+                break;
             }
         }
         let fetched = fetcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -62,32 +61,47 @@ pub fn read(server: &Postgres, query: &Query, days: Days, each: &mut EachRow<'_>
     })
 }
 
-async fn fetch(server: &Postgres, query: &Query, days: Days, sender: &SyncSender<Vec<Block>>) -> Result<(), Fault> {
+async fn fetch(server: &Postgres, query: &Query, days: Days, sender: &SyncSender<Rows>) -> Result<(), Fault> {
     let mut database = None;
-    let mut chunks = Vec::new();
     let planned = patiently(server, &mut database, async |database| plan(server, database, query, days).await).await?;
-    for days in planned {
-        chunks.push(query.of_days(days));
-    }
-    chunks.extend(query.undated.clone());
-    for chunk in chunks {
-        let mut handed_on = false;
-        let mut gone = false;
-        let sql = format!("COPY ({chunk}) TO STDOUT (FORMAT text, NULL '')");
-        let fetched = patiently(server, &mut database, async |database| {
-            let done = take(server, database, &sql, sender, &mut handed_on, &mut gone).await;
-            // What is handed on cannot be taken back.
-            if handed_on { Ok(done) } else { done.map(Ok) }
-        });
-        fetched.await?.map_err(|error| fault(&place(server), &error))?;
-        if gone {
-            return Ok(());
+    // Without single days there is one large chunk, which the server had better sort at once.
+    let dated = planned.iter().map(|days| (query.of_days(*days), planned.len() == 1 && days.iter().count() > 1));
+    let chunks = dated.chain(query.undated.iter().map(|sql| (sql.clone(), false)));
+    for (sql, mut sorted) in chunks {
+        loop {
+            let mut taken = Taken::default();
+            let statement = statement(&sql, query, sorted);
+            let fetched = patiently(server, &mut database, async |database| {
+                let done = take(server, database, &statement, sorted, sender, &mut taken).await;
+                // What is handed on cannot be taken back.
+                if taken.handed_on { Ok(done) } else { done.map(Ok) }
+            });
+            fetched.await?.map_err(|error| fault(&place(server), &error))?;
+            if taken.gone {
+                return Ok(());
+            }
+            if !taken.too_large {
+                break;
+            }
+            // The server is still writing what nobody will read.
+            database = None;
+            sorted = true;
         }
     }
     if let Some(database) = database {
         let _ = sqlx::Connection::close(database).await;
     }
     Ok(())
+}
+
+fn statement(sql: &str, query: &Query, sorted: bool) -> String {
+    if !sorted {
+        return format!("COPY ({sql}) TO STDOUT (FORMAT text, NULL '')");
+    }
+    let time = Column::StartedAt.name();
+    let others = query.columns.iter().filter(|name| **name != time);
+    let keys: Vec<String> = others.map(|name| format!("{}::text COLLATE \"C\"", quoted(name))).collect();
+    format!("COPY (SELECT * FROM ({sql}) ledger ORDER BY {time}, {}) TO STDOUT (FORMAT text, NULL '')", keys.join(", "))
 }
 
 /// Does the work on the connection, on a new one where there is none; and again after a fault that may pass.
@@ -117,40 +131,55 @@ async fn patiently<T>(
     }
 }
 
-/// One chunk in one snapshot. `gone` tells that nobody wants more rows.
+/// How far a chunk came.
+#[derive(Default)]
+struct Taken {
+    handed_on: bool,
+    /// It has to be asked for again, sorted.
+    too_large: bool,
+    /// Nobody wants more rows.
+    gone: bool,
+}
+
+/// One chunk in one snapshot.
 async fn take(
     server: &Postgres,
     database: &mut PgConnection,
-    sql: &str,
-    sender: &SyncSender<Vec<Block>>,
-    handed_on: &mut bool,
-    gone: &mut bool,
+    statement: &str,
+    sorted: bool,
+    sender: &SyncSender<Rows>,
+    taken: &mut Taken,
 ) -> Result<(), sqlx::Error> {
     begin(database, server).await?;
-    let mut whole: Vec<Block> = Vec::new();
-    let mut block: Block = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
+    let block = || Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
+    let (mut blocks, mut last) = (Vec::new(), block());
     {
-        let mut lines = bounded(server, database.copy_out_raw(sql)).await?;
+        let mut lines = bounded(server, database.copy_out_raw(statement)).await?;
         while let Some(line) = bounded(server, async { lines.next().await.transpose() }).await? {
             // One message is one row, with the end of its line.
-            block.extend_from_slice(&line);
-            if block.len() < BLOCK_BYTES {
+            last.extend_from_slice(&line);
+            if last.len() < BLOCK_BYTES {
                 continue;
             }
-            whole.push(std::mem::replace(&mut block, Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8)));
-            if *handed_on || whole.len() * BLOCK_BYTES >= CHUNK_BYTES_MAX {
-                *handed_on = true;
-                if sender.send(std::mem::take(&mut whole)).is_err() {
-                    *gone = true;
+            blocks.push(std::mem::replace(&mut last, block()));
+            let full = blocks.len() * BLOCK_BYTES >= CHUNK_BYTES_MAX;
+            if full && !sorted {
+                taken.too_large = true;
+                return Ok(());
+            }
+            if full || taken.handed_on {
+                taken.handed_on = true;
+                if sender.send(Rows { blocks: std::mem::take(&mut blocks), sorted }).is_err() {
+                    taken.gone = true;
                     return Ok(());
                 }
             }
         }
     }
     end(database, server).await?;
-    whole.push(block);
-    *handed_on = true;
-    *gone = sender.send(whole).is_err();
+    blocks.push(last);
+    taken.handed_on = true;
+    taken.gone = sender.send(Rows { blocks, sorted }).is_err();
     Ok(())
 }
 

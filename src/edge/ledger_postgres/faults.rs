@@ -1,6 +1,7 @@
 //! What PostgreSQL refuses, by its SQLSTATE (reliability.md section 5, ledger rows).
 
 use crate::domain::fault::{ExitCode, Fault};
+use std::io::ErrorKind;
 
 /// The fault that an error of the driver is.
 pub fn fault(place: &str, error: &sqlx::Error) -> Fault {
@@ -20,6 +21,11 @@ pub fn fault(place: &str, error: &sqlx::Error) -> Fault {
         sqlx::Error::Io(error) if certificate(&error.to_string()) => {
             let hint = "give the authority of the server's certificate as `tls_ca`, and its host as the certificate has it";
             new(ExitCode::Config, format!("the server's certificate is refused: {}", first_line(&error.to_string())), hint)
+        }
+        sqlx::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) =>
+        {
+            new(ExitCode::TempFail, format!("the database went away: {}", error.kind()), "run again when the database is up")
         }
         sqlx::Error::Io(error) => {
             new(ExitCode::TempFail, format!("no connection: {}", error.kind()), "run again when the database can be reached")
@@ -65,12 +71,10 @@ fn refusal(state: &str) -> (ExitCode, &'static str, &'static str) {
         "55P03" => (TempFail, "a lock was not given in time", "run again when the migration that holds it is done"),
         "40001" | "40P01" => (TempFail, "the read collided with a change", "run again"),
         "08P01" => (Config, "the server does not speak this protocol", "check what stands at host and port"),
+        "25006" => (Data, "the ledger's view writes, and only reading is allowed", "name a table or view that only reads"),
         _ => match state.get(..2) {
             Some("08" | "40" | "53" | "57" | "58" | "25") => {
                 (TempFail, "the database went away", "run again when the database is up")
-            }
-            Some("42" | "3F" | "22" | "0A") => {
-                (Data, "the ledger cannot be queried", "run the view or table by hand and mend it")
             }
             Some("XX") => (Data, "the database is damaged", "check the server's log, and restore what is damaged"),
             _ => (Data, "the ledger cannot be queried", "run the view or table by hand and mend it"),
@@ -99,6 +103,7 @@ mod tests {
             ("55P03", ExitCode::TempFail),
             ("53300", ExitCode::TempFail),
             ("25P03", ExitCode::TempFail),
+            ("25006", ExitCode::Data),
             ("", ExitCode::Data),
         ] {
             assert_eq!(refusal(state).0, code, "{state}");

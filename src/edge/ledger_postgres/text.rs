@@ -4,53 +4,26 @@
 use crate::edge::ledger_cells::Cell;
 use crate::edge::ledger_query::EachRow;
 
-/// Splits whole lines into cells and hands each row on. `shadow` is memory for lines with a backslash.
+/// Splits one line, without its end, into cells and hands the row on.
 ///
 /// # Errors
-/// The number, from 1, of a line that does not have `width` cells: no server writes such a line.
-pub fn rows(lines: &[u8], width: usize, each: &mut EachRow<'_>) -> Result<(), usize> {
-    // One look at the whole block instead of one for each cell.
-    match std::str::from_utf8(lines) {
-        Ok(text) => split(text, width, each),
-        Err(_) => damaged(lines, width, each),
-    }
-}
-
-fn split(text: &str, width: usize, each: &mut EachRow<'_>) -> Result<(), usize> {
-    let mut row: Vec<Cell<'_>> = Vec::with_capacity(width);
-    for (number, line) in text.split_terminator('\n').enumerate() {
-        if line.contains('\\') {
-            escaped(line.as_bytes(), width, each).ok_or(number + 1)?;
-            continue;
+/// The line does not have `width` cells: no server writes such a line.
+pub fn row(line: &[u8], width: usize, each: &mut EachRow<'_>) -> Result<(), ()> {
+    let plain = std::str::from_utf8(line).ok().filter(|text| !text.contains('\\'));
+    let owned: Vec<Vec<u8>>;
+    let mut cells: Vec<Cell<'_>> = Vec::with_capacity(width);
+    match plain {
+        Some(text) => cells.extend(text.split('\t').map(Cell::Text)),
+        None => {
+            owned = line.split(|byte| *byte == b'\t').map(unescaped).collect();
+            cells.extend(owned.iter().map(|cell| std::str::from_utf8(cell).map_or(Cell::NotText, Cell::Text)));
         }
-        row.clear();
-        row.extend(line.split('\t').map(Cell::Text));
-        if row.len() != width {
-            return Err(number + 1);
-        }
-        each(&row);
     }
-    Ok(())
-}
-
-/// A block with bytes that are not UTF-8, from a database without an encoding.
-fn damaged(lines: &[u8], width: usize, each: &mut EachRow<'_>) -> Result<(), usize> {
-    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
-    for (number, line) in lines.split(|byte| *byte == b'\n').enumerate() {
-        escaped(line, width, each).ok_or(number + 1)?;
-    }
-    Ok(())
-}
-
-/// One line with backslashes in it; `None` when it has not as many cells as there are columns.
-fn escaped(line: &[u8], width: usize, each: &mut EachRow<'_>) -> Option<()> {
-    let cells: Vec<Vec<u8>> = line.split(|byte| *byte == b'\t').map(unescaped).collect();
     if cells.len() != width {
-        return None;
+        return Err(());
     }
-    let row: Vec<Cell<'_>> = cells.iter().map(|cell| std::str::from_utf8(cell).map_or(Cell::NotText, Cell::Text)).collect();
-    each(&row);
-    Some(())
+    each(&cells);
+    Ok(())
 }
 
 fn unescaped(cell: &[u8]) -> Vec<u8> {
@@ -77,40 +50,81 @@ fn unescaped(cell: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The lines of blocks, without their ends, in the order of the blocks.
+pub fn lines(blocks: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    blocks
+        .iter()
+        .flat_map(|block| block.strip_suffix(b"\n").unwrap_or(block).split(|byte| *byte == b'\n'))
+        .filter(|line| !line.is_empty())
+}
+
+/// The lines of blocks in an order of their content alone, because a table has none: by the cell of time, then
+/// by everything else from the left.
+pub fn sorted(blocks: &[Vec<u8>], time: usize) -> Vec<&[u8]> {
+    let mut keyed: Vec<(u128, &[u8])> = lines(blocks).map(|line| (prefix(line, time), line)).collect();
+    keyed.sort_unstable_by(|a, b| {
+        let rest = || cell(a.1, time).cmp(cell(b.1, time)).then_with(|| a.1.cmp(b.1));
+        a.0.cmp(&b.0).then_with(rest)
+    });
+    keyed.into_iter().map(|(_, line)| line).collect()
+}
+
+fn cell(line: &[u8], number: usize) -> &[u8] {
+    line.split(|byte| *byte == b'\t').nth(number).unwrap_or_default()
+}
+
+/// What follows the day in the cell of time, as a number that compares like the bytes: most lines of a day
+/// differ in it.
+fn prefix(line: &[u8], time: usize) -> u128 {
+    const DAY: usize = "2026-11-18 ".len();
+    let cell = cell(line, time);
+    let mut bytes = [0_u8; 16];
+    for (to, from) in bytes.iter_mut().zip(cell.get(DAY..).unwrap_or_default()) {
+        *to = *from;
+    }
+    u128::from_be_bytes(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(lines: &[u8], width: usize) -> Result<Vec<Vec<String>>, usize> {
-        let mut found = Vec::new();
-        rows(lines, width, &mut |row| found.push(row.iter().map(|cell| format!("{cell:?}")).collect()))?;
-        Ok(found)
+    fn read(line: &[u8], width: usize) -> Option<Vec<String>> {
+        let mut found = None;
+        row(line, width, &mut |row| found = Some(row.iter().map(|cell| format!("{cell:?}")).collect())).ok()?;
+        found
     }
 
     #[test]
     fn cells_are_split_and_escapes_undone() {
-        let lines = b"r1\t1\t\nr2\\ttab\\nline\\\\back\t\t\xc3\xa9\nr3\\r\t2\t\\\\N\n";
-        assert_eq!(
-            read(lines, 3).unwrap(),
-            [
-                ["Text(\"r1\")", "Text(\"1\")", "Text(\"\")"],
-                ["Text(\"r2\\ttab\\nline\\\\back\")", "Text(\"\")", "Text(\"é\")"],
-                ["Text(\"r3\\r\")", "Text(\"2\")", "Text(\"\\\\N\")"],
-            ]
-        );
-        assert_eq!(read(b"", 3).unwrap().len(), 0);
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_cost_their_own_cell_only() {
-        let found = read(b"r1\t\xff\t\nr2\t2\t3\n", 3).unwrap();
-        assert_eq!(found, [["Text(\"r1\")", "NotText", "Text(\"\")"], ["Text(\"r2\")", "Text(\"2\")", "Text(\"3\")"]]);
+        for (line, cells) in [
+            (&b"r1\t1\t"[..], ["Text(\"r1\")", "Text(\"1\")", "Text(\"\")"]),
+            (b"r2\\ttab\\nline\\\\back\t\t\xc3\xa9", ["Text(\"r2\\ttab\\nline\\\\back\")", "Text(\"\")", "Text(\"é\")"]),
+            (b"r3\\r\t2\t\\\\N", ["Text(\"r3\\r\")", "Text(\"2\")", "Text(\"\\\\N\")"]),
+            (b"r4\t\xff\t", ["Text(\"r4\")", "NotText", "Text(\"\")"]),
+        ] {
+            assert_eq!(read(line, 3).unwrap(), cells);
+        }
     }
 
     #[test]
     fn a_line_of_another_width_is_refused() {
-        assert_eq!(read(b"a\tb\na\n", 2), Err(2));
-        assert_eq!(read(b"a\\tb\tc\na\tb\tc\n", 2), Err(2));
-        assert_eq!(read(b"\xff\n", 2), Err(1));
+        assert_eq!(read(b"a\tb", 3), None);
+        assert_eq!(read(b"a\\tb\tc", 3), None);
+        assert_eq!(read(b"a\tb\tc\td", 3), None);
+    }
+
+    #[test]
+    fn the_order_of_rows_is_that_of_their_content() {
+        let rows: Vec<String> =
+            (0..40).map(|n| format!("r{}\t{}\t2026-11-18 0{}:00:0{}.{}", n * 7 % 40, n % 3, n % 4, n % 2, n % 5)).collect();
+        let blocks = |order: &dyn Fn(usize) -> usize| -> Vec<Vec<u8>> {
+            let lines: Vec<&str> = (0..40).map(|n| rows[order(n)].as_str()).collect();
+            lines.chunks(7).map(|block| format!("{}\n", block.join("\n")).into_bytes()).collect()
+        };
+        let (one, other) = (blocks(&|n| n), blocks(&|n| n * 11 % 40));
+        assert_eq!(sorted(&one, 2), sorted(&other, 2));
+        let times: Vec<&[u8]> = sorted(&one, 2).into_iter().map(|line| cell(line, 2)).collect();
+        assert!(times.is_sorted() && times.len() == 40);
     }
 }

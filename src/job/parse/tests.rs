@@ -68,7 +68,7 @@ port = 6432
 database = "app"
 user = "tieout"
 password = "cred:ledger"
-tls = "verify-ca"
+tls = "verify-full"
 tls_ca = "ca.pem"
 statement_seconds = 60
 lock_seconds = 5
@@ -124,7 +124,7 @@ fn reads_every_key() {
         database: "app".to_string(),
         user: "tieout".to_string(),
         password: Some("cred:ledger".to_string()),
-        tls: Tls::VerifyCa,
+        tls: Tls::VerifyFull,
         tls_ca: Some(PathBuf::from("jobs/ca.pem")),
         statement_seconds: 60,
         lock_seconds: 5,
@@ -387,7 +387,7 @@ fn faults_in_ledgers() {
             "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"prefer\"",
             10,
             "tls: unknown tls \"prefer\"",
-            "known: verify-full, verify-ca, require, disable",
+            "known: verify-full, require, disable",
         ),
         (
             "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"require\"\ntls_ca = \"ca.pem\"",
