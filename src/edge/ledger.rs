@@ -6,7 +6,7 @@ use super::ledger_files::{Form, files};
 use super::ledger_query::Query;
 use super::ledger_row::Rows;
 use super::ledger_wanted::Wanted;
-use super::{ledger_csv, ledger_foreign, ledger_json, ledger_parquet, ledger_postgres, ledger_sqlite};
+use super::{ledger_csv, ledger_foreign, ledger_json, ledger_parquet, ledger_postgres, ledger_sqlite, ledger_sqlite_foreign};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::Days;
@@ -34,6 +34,15 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// worth nothing.
 pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine<'_>)) -> Result<(), Fault> {
     let mut rows = Rows::new(window, source.currency, each);
+    match (&source.place, source.kind) {
+        (LedgerPlace::Sqlite { path, table }, Some(kind)) => {
+            return ledger_foreign::read_sqlite(source, kind, path, table, BUSY_WAIT, &mut rows);
+        }
+        (LedgerPlace::Postgres { server, table }, Some(kind)) => {
+            return ledger_foreign::read_postgres(source, kind, server, table, &mut rows);
+        }
+        _ => {}
+    }
     match &source.place {
         LedgerPlace::Sqlite { path, table } => ledger_sqlite::read(path, table, BUSY_WAIT, &mut rows),
         LedgerPlace::Postgres { server, table } => {
@@ -76,6 +85,13 @@ fn native_files(ledger: &str, patterns: &[String], rows: &mut Rows<'_>) -> Resul
 /// # Errors
 /// As [`read`], as far as a first look can tell.
 pub fn check(source: &LedgerSource) -> Result<(), Fault> {
+    match (&source.place, source.kind) {
+        (LedgerPlace::Sqlite { path, table }, Some(kind)) => return ledger_sqlite_foreign::check(path, kind, table, BUSY_WAIT),
+        (LedgerPlace::Postgres { server, table }, Some(kind)) => {
+            return ledger_postgres::foreign(server, kind, table).map(|_| ());
+        }
+        _ => {}
+    }
     match &source.place {
         LedgerPlace::Sqlite { path, table } => ledger_sqlite::check(path, table, BUSY_WAIT),
         LedgerPlace::Postgres { server, table } => ledger_postgres::native(server, table).map(|_| ()),

@@ -5,11 +5,13 @@ use super::ledger_cells::{Cell, Cells};
 use super::ledger_files::{Form, files};
 use super::ledger_row::Rows;
 use super::ledger_wanted::{EachRow, Wanted};
-use super::{ledger_csv, ledger_json, ledger_parquet_texts};
+use super::{ledger_csv, ledger_json, ledger_parquet_texts, ledger_postgres, ledger_sqlite_foreign};
 use crate::domain::fault::Fault;
-use crate::job::LedgerSource;
+use crate::job::{LedgerSource, Postgres};
 use crate::ledgers::{Kind, Raw, Read, Reader, Row};
 use std::borrow::Cow;
+use std::path::Path;
+use std::time::Duration;
 
 /// Hands on the rows of files. Where several versions of a row may stand in them they are read twice: which
 /// version is the row is known only at the end.
@@ -44,8 +46,57 @@ pub fn read_files(source: &LedgerSource, kind: &'static Kind, patterns: &[String
     Ok(())
 }
 
+/// Hands on the rows of a database.
+pub fn read_postgres(
+    source: &LedgerSource,
+    kind: &'static Kind,
+    server: &Postgres,
+    table: &str,
+    rows: &mut Rows<'_>,
+) -> Result<(), Fault> {
+    let filled = ledger_postgres::foreign(server, kind, table)?;
+    let mut reader = Reader::new(kind, &source.settings);
+    let mut row = Row::default();
+    let days = rows.window();
+    ledger_postgres::read(server, &filled.query, days, &mut |cells| {
+        take_cells(&filled.fields, cells, &mut reader, &mut row, rows)
+    })
+}
+
+/// Hands on the rows of a file.
+pub fn read_sqlite(
+    source: &LedgerSource,
+    kind: &'static Kind,
+    path: &Path,
+    table: &str,
+    wait: Duration,
+    rows: &mut Rows<'_>,
+) -> Result<(), Fault> {
+    let mut reader = Reader::new(kind, &source.settings);
+    let mut row = Row::default();
+    let days = rows.window();
+    ledger_sqlite_foreign::read(path, kind, table, wait, days, &mut |fields, cells| {
+        take_cells(fields, cells, &mut reader, &mut row, rows);
+    })
+}
+
+fn take_cells(fields: &[usize], cells: &[Cell<'_>], reader: &mut Reader<'_>, row: &mut Row, rows: &mut Rows<'_>) {
+    let mut texts: Vec<Option<Cow<'_, str>>> = vec![None; reader.width()];
+    for (field, cell) in fields.iter().zip(cells) {
+        let text = match cell {
+            Cell::Text(text) => Some(Cow::Borrowed(*text)),
+            Cell::Null => None,
+            _ => return rows.set_aside("row: expected UTF-8 text"),
+        };
+        if let Some(place) = texts.get_mut(*field) {
+            *place = text;
+        }
+    }
+    take(&texts, reader, row, rows);
+}
+
 /// One row through the reader of its kind.
-pub fn take(texts: &[Option<Cow<'_, str>>], reader: &mut Reader<'_>, row: &mut Row, rows: &mut Rows<'_>) {
+fn take(texts: &[Option<Cow<'_, str>>], reader: &mut Reader<'_>, row: &mut Row, rows: &mut Rows<'_>) {
     let read = reader.read(&Raw(texts), row);
     let mut cells = Cells::new();
     for (column, text) in row.cells().enumerate() {

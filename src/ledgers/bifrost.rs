@@ -36,6 +36,7 @@ pub const KIND: Kind = Kind {
     name: "bifrost",
     fields: FIELDS,
     required: &["id", "timestamp", "provider", "model", "status", "cost", "selected_key_id"],
+    time: "timestamp",
     table: Some("logs"),
     // Read from a binary float and rounded here.
     precision: Precision::Rounded(12),

@@ -36,6 +36,7 @@ pub const KIND: Kind = Kind {
     name: "helicone",
     fields: FIELDS,
     required: &["request_id", "request_created_at", "updated_at", "status", "model", "provider", "cost"],
+    time: "request_created_at",
     table: None,
     // Whole billionths of a dollar.
     precision: Precision::Rounded(9),

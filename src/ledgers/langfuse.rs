@@ -35,6 +35,7 @@ pub const KIND: Kind = Kind {
     name: "langfuse",
     fields: FIELDS,
     required: &["id", "type", "start_time", "provided_model_name", "usage_details", "total_cost"],
+    time: "start_time",
     table: None,
     // A decimal of 12 places that a float was cut to.
     precision: Precision::Cut(12),

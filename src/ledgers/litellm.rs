@@ -43,6 +43,7 @@ pub const KIND: Kind = Kind {
     name: "litellm",
     fields: FIELDS,
     required: &["request_id", "startTime", "model", "custom_llm_provider", "spend", "prompt_tokens", "completion_tokens"],
+    time: "startTime",
     table: Some("LiteLLM_SpendLogs"),
     // Read from a binary float and rounded here.
     precision: Precision::Rounded(12),

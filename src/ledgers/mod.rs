@@ -37,6 +37,8 @@ pub struct Kind {
     pub fields: &'static [Field],
     /// Without these it is not such a ledger. Each is the name of a field.
     pub required: &'static [&'static str],
+    /// The field that says when a call began.
+    pub time: &'static str,
     /// Its table in a database; `None` for a kind that is read from files alone.
     pub table: Option<&'static str>,
     /// How it writes its costs.
@@ -99,6 +101,11 @@ pub struct Reader<'s> {
 impl<'s> Reader<'s> {
     pub fn new(kind: &'static Kind, settings: &'s Settings) -> Self {
         Reader { kind, settings, memory: Memory::default(), latest: HashMap::new() }
+    }
+
+    /// Fields of a row.
+    pub fn width(&self) -> usize {
+        self.kind.fields.len()
     }
 
     /// Notes the version of a row before any is read: of several versions only the latest is a row.

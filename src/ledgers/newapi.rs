@@ -33,6 +33,7 @@ pub const KIND: Kind = Kind {
     name: "newapi",
     fields: FIELDS,
     required: &["id", "created_at", "type", "model_name", "quota", "prompt_tokens", "completion_tokens", "channel_id"],
+    time: "created_at",
     table: Some("logs"),
     // Computed here from tokens and ratios.
     precision: Precision::Exact,

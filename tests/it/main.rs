@@ -9,6 +9,7 @@ mod demo;
 mod docs;
 mod errors;
 mod foreign;
+mod foreign_databases;
 mod laws;
 mod oracle;
 mod postgres;
