@@ -55,6 +55,21 @@ pub struct Run {
     /// Everything but publishing
     #[arg(long)]
     pub dry_run: bool,
+    /// Ask no provider: only what was fetched before
+    #[arg(long)]
+    pub offline: bool,
+    /// Publish nothing unless every slice is there
+    #[arg(long)]
+    pub require_complete: bool,
+    /// Exit 10 while a slice is not settled
+    #[arg(long)]
+    pub require_settled: bool,
+    /// Take slices that shrank, or look off by a unit, as they are
+    #[arg(long)]
+    pub accept_shrink: bool,
+    /// Stop fetching after this time: 2h, 90m, 30s
+    #[arg(long, value_name = "TIME", default_value = "2h")]
+    pub deadline: String,
     /// One JSON object with the result on stdout, in place of the summary
     #[arg(long)]
     pub json: bool,
@@ -67,6 +82,9 @@ pub struct Run {
 pub struct Check {
     /// Job file
     pub job: PathBuf,
+    /// Also try each credential with one question to its provider
+    #[arg(long)]
+    pub online: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use std::process::ExitCode as ProcessCode;
 use tieout::cli::{Backtest, Cli, Command, Run, Status};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
+use tieout::edge::redact::{guard_panics, redact};
 use tieout::edge::{clock, signals, verify};
 use tieout::run::reference::Asked;
 use tieout::run::{self, Done, Options};
@@ -16,11 +17,12 @@ use tieout::run::{self, Done, Options};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ProcessCode {
+    guard_panics();
     let cli = Cli::parse();
     signals::prepare();
     let code = match cli.command {
         Command::Run(arguments) => run_job(&arguments),
-        Command::Check(arguments) => finish(check(&arguments.job)),
+        Command::Check(arguments) => finish(check(&arguments.job, arguments.online)),
         Command::Backtest(arguments) => finish(backtest(&arguments)),
         Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
         Command::Status(arguments) => finish(status(&arguments)),
@@ -30,7 +32,20 @@ fn main() -> ProcessCode {
 
 fn run_job(arguments: &Run) -> ExitCode {
     let asked = Asked { as_of: arguments.as_of.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
-    let options = Options { asked, backfill: arguments.backfill, dry_run: arguments.dry_run };
+    let Some(deadline) = verify::parse_age(&arguments.deadline).and_then(|time| time.to_std().ok()) else {
+        let what = format!("--deadline: {:?} is no time", arguments.deadline);
+        return report(&Fault::new(ExitCode::Usage, "", what, "write it like 2h, 90m or 30s"), None);
+    };
+    let options = Options {
+        asked,
+        backfill: arguments.backfill,
+        dry_run: arguments.dry_run,
+        offline: arguments.offline,
+        require_complete: arguments.require_complete,
+        require_settled: arguments.require_settled,
+        accept_shrink: arguments.accept_shrink,
+        deadline,
+    };
     let progress = Progress::on_stderr(arguments.quiet);
     let (now, run_id) = (clock::now(), clock::run_id());
     let outcome = guarded(|| run::run(&arguments.job, &options, now, &run_id, &progress));
@@ -63,8 +78,13 @@ fn landed(done: &Done) -> String {
     }
 }
 
-fn check(job: &Path) -> Result<(), Fault> {
+fn check(job: &Path, online: bool) -> Result<(), Fault> {
     let loaded = guarded(|| run::check(job, clock::now()))?;
+    if online {
+        for tried in guarded(|| run::fetched::try_credentials(&loaded, clock::now()))? {
+            print(&tried)?;
+        }
+    }
     let (job, window) = (&loaded.job, loaded.reference.window);
     let said = format!(
         "{}: {} ledgers, {} sources, {} price books, days {} to {}: all in order",
@@ -156,13 +176,14 @@ fn report(fault: &Fault, latest: Option<&str>) -> ExitCode {
     let latest = latest.map(|name| format!("; latest is {name}")).unwrap_or_default();
     let what = fault.what.replace('\n', " ");
     // A closed stderr changes nothing about the outcome.
-    let _ = writeln!(std::io::stderr(), "{fault}\nerror[{}] {place}{what}; published nothing{latest}", fault.code.name());
+    let said = format!("{fault}\nerror[{}] {place}{what}; published nothing{latest}", fault.code.name());
+    let _ = writeln!(std::io::stderr(), "{}", redact(&said));
     fault.code
 }
 
 /// Prints to stdout. A reader that has gone away is no failure; a full disk is.
 fn print(text: &str) -> Result<(), Fault> {
-    match writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')) {
+    match writeln!(std::io::stdout(), "{}", redact(text.trim_end_matches('\n'))) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             let what = format!("cannot be written: {error}");
             Err(Fault::new(ExitCode::IoErr, "stdout", what, "the run itself is not affected; see its output folder"))

@@ -17,8 +17,8 @@ pub struct Columns<'a> {
 pub enum Cells<'a> {
     /// Null in every row.
     Nothing,
-    Text(Vec<Option<&'a str>>),
-    Whole(Vec<Option<i128>>),
+    Text(&'a dyn TextColumn),
+    Whole(Box<dyn WholeColumn + 'a>),
     /// Digits, and how many of them are decimals.
     Decimal(Values<'a, i128>, u32),
     Truth(Vec<Option<bool>>),
@@ -26,6 +26,30 @@ pub enum Cells<'a> {
     Day(Vec<Option<i32>>),
     /// Counts since 1970-01-01 UTC, and how many of them make a second.
     Instant(Values<'a, i64>, i64),
+}
+
+/// A column of texts, read from where they lie: no list of a million texts is made for it.
+pub trait TextColumn {
+    /// The text of a row; `None` where it is null or there is no such row.
+    fn text(&self, row: usize) -> Option<&str>;
+}
+
+impl std::fmt::Debug for dyn TextColumn + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("texts")
+    }
+}
+
+/// A column of whole numbers of whatever width.
+pub trait WholeColumn: std::fmt::Debug {
+    /// The number of a row; `None` where it is null or there is no such row.
+    fn whole(&self, row: usize) -> Option<i128>;
+}
+
+impl<T: Copy + Into<i128> + std::fmt::Debug> WholeColumn for Values<'_, T> {
+    fn whole(&self, row: usize) -> Option<i128> {
+        self.get(row).map(Into::into)
+    }
 }
 
 /// Values as they lie in the file's buffer, with what says where there are none.
@@ -62,10 +86,10 @@ impl<'a> Columns<'a> {
 
 impl<'a> Cells<'a> {
     /// The texts of a column of texts; `None` for any other.
-    pub fn texts(&self) -> Option<Texts<'_, 'a>> {
+    pub fn texts(&self) -> Option<Texts<'a>> {
         match self {
-            Cells::Nothing => Some(Texts(&[])),
-            Cells::Text(texts) => Some(Texts(texts)),
+            Cells::Nothing => Some(Texts(None)),
+            Cells::Text(texts) => Some(Texts(Some(*texts))),
             _ => None,
         }
     }
@@ -82,8 +106,8 @@ impl<'a> Cells<'a> {
     pub fn number(&self, row: usize) -> Result<Option<Read>, NumberError> {
         let digits = |digits: Option<i128>, scale| digits.map(|digits| Amount::read_decimal(digits, scale)).transpose();
         match self {
-            Cells::Text(texts) => Texts(texts).at(row).map(Amount::read).transpose(),
-            Cells::Whole(values) => digits(values.get(row).copied().flatten(), 0),
+            Cells::Text(texts) => Texts(Some(*texts)).at(row).map(Amount::read).transpose(),
+            Cells::Whole(values) => digits(values.whole(row), 0),
             Cells::Decimal(values, scale) => digits(values.get(row), *scale),
             _ => Ok(None),
         }
@@ -92,21 +116,27 @@ impl<'a> Cells<'a> {
 
 /// A column of texts.
 #[derive(Clone, Copy, Debug)]
-pub struct Texts<'c, 'a>(&'c [Option<&'a str>]);
+pub struct Texts<'a>(Option<&'a dyn TextColumn>);
 
-impl<'a> Texts<'_, 'a> {
+impl<'a> Texts<'a> {
     /// No column at all.
-    pub const NONE: Texts<'static, 'static> = Texts(&[]);
+    pub const NONE: Texts<'static> = Texts(None);
 
     /// The trimmed text of a row; `None` where there is none or it is empty.
     pub fn at(&self, row: usize) -> Option<&'a str> {
-        self.0.get(row).copied().flatten().map(str::trim).filter(|text| !text.is_empty())
+        self.0?.text(row).map(str::trim).filter(|text| !text.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<const N: usize> TextColumn for [Option<&str>; N] {
+        fn text(&self, row: usize) -> Option<&str> {
+            self.get(row).copied().flatten()
+        }
+    }
 
     #[test]
     fn typed_numbers_read_as_their_text_would() {
@@ -122,7 +152,8 @@ mod tests {
         for (row, text) in ["1e-19", "5e-19", "15e-19"].iter().enumerate() {
             assert_eq!(cells.number(row), Amount::read(text).map(Some), "{text}");
         }
-        let cells = Cells::Text(vec![Some(" 1.5 "), Some(""), None, Some("x")]);
+        let texts = [Some(" 1.5 "), Some(""), None, Some("x")];
+        let cells = Cells::Text(&texts);
         assert_eq!(cells.number(0), Amount::read("1.5").map(Some));
         assert_eq!((cells.number(1), cells.number(2)), (Ok(None), Ok(None)));
         assert!(cells.number(3).is_err());

@@ -366,6 +366,21 @@ MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK 
 SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES \
 VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
+/// Looks a code up in [`CURRENCIES`], four bytes for each in the order of the alphabet.
+fn is_currency(code: &[u8; 3]) -> bool {
+    let at = |place: usize| CURRENCIES.as_bytes().get(4 * place..4 * place + 3);
+    let (mut from, mut to) = (0, CURRENCIES.len().div_ceil(4));
+    while from < to {
+        let middle = (from + to) / 2;
+        match at(middle).map(|known| known.cmp(code)) {
+            Some(std::cmp::Ordering::Less) => from = middle + 1,
+            Some(std::cmp::Ordering::Equal) => return true,
+            _ => to = middle,
+        }
+    }
+    false
+}
+
 impl Currency {
     /// Sorts before every currency.
     pub const MIN: Currency = Currency([0; 3]);
@@ -379,8 +394,7 @@ impl Currency {
     pub fn parse(text: &str) -> Result<Currency, UnknownCurrency> {
         let code: Option<[u8; 3]> = text.trim().as_bytes().try_into().ok();
         let code = code.map(|code| code.map(|letter| letter.to_ascii_uppercase()));
-        let known = |code: &[u8; 3]| CURRENCIES.as_bytes().chunks(4).any(|known| known.starts_with(code));
-        code.filter(known).map(Currency).ok_or_else(|| UnknownCurrency(excerpt(text)))
+        code.filter(is_currency).map(Currency).ok_or_else(|| UnknownCurrency(excerpt(text)))
     }
 
     pub fn code(&self) -> &str {

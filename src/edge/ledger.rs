@@ -1,7 +1,7 @@
 //! Reads native request ledgers (contract 3.2) from a SQLite or PostgreSQL database or from CSV and Parquet files,
 //! row by row, without ever writing to them. What the rows mean is decided in one place for all sources.
 
-use super::ledger_cells::{COLUMNS, Cells, REQUIRED};
+use super::ledger_cells::{COLUMNS, Cell, Cells, REQUIRED};
 use super::ledger_files::{Form, files};
 use super::ledger_query::Query;
 use super::ledger_row::Rows;
@@ -36,25 +36,21 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
     let mut rows = Rows::new(window, source.currency, each);
     match (&source.place, source.kind) {
         (LedgerPlace::Sqlite { path, table }, Some(kind)) => {
-            return ledger_foreign::read_sqlite(source, kind, path, table, BUSY_WAIT, &mut rows);
+            return ledger_foreign::read_sqlite(source, kind, path, table, BUSY_WAIT, window, &mut rows);
         }
         (LedgerPlace::Postgres { server, table }, Some(kind)) => {
-            return ledger_foreign::read_postgres(source, kind, server, table, &mut rows);
+            return ledger_foreign::read_postgres(source, kind, server, table, window, &mut rows);
         }
         _ => {}
     }
     match &source.place {
-        LedgerPlace::Sqlite { path, table } => ledger_sqlite::read(path, table, BUSY_WAIT, &mut rows),
+        LedgerPlace::Sqlite { path, table } => {
+            let query = ledger_sqlite::native(path, table, BUSY_WAIT)?;
+            ledger_sqlite::read(path, &query, window, BUSY_WAIT, &mut canonical(&query, &mut rows))
+        }
         LedgerPlace::Postgres { server, table } => {
             let query = ledger_postgres::native(server, table)?;
-            let columns = indexes(&query);
-            ledger_postgres::read(server, &query, window, &mut |row| {
-                let mut cells = Cells::new();
-                for (column, cell) in columns.iter().zip(row) {
-                    cells.set(*column, *cell);
-                }
-                rows.take(&cells);
-            })
+            ledger_postgres::read(server, &query, window, &mut canonical(&query, &mut rows))
         }
         LedgerPlace::Files(patterns) => match source.kind {
             None => native_files(&source.name, patterns, &mut rows),
@@ -80,6 +76,17 @@ fn native_files(ledger: &str, patterns: &[String], rows: &mut Rows<'_>) -> Resul
     Ok(())
 }
 
+/// How many rows the ledger's files say they have; those that do not say it count as none.
+///
+/// # Errors
+/// As [`read`].
+pub fn rows(source: &LedgerSource) -> Result<usize, Fault> {
+    let LedgerPlace::Files(patterns) = &source.place else { return Ok(0) };
+    let files = files(&source.name, patterns)?;
+    let parquet = files.iter().filter(|file| file.form == Form::Parquet);
+    parquet.map(|file| ledger_parquet::rows(&file.path)).sum()
+}
+
 /// Opens a ledger and verifies that it has what [`read`] needs, without reading rows.
 ///
 /// # Errors
@@ -93,15 +100,23 @@ pub fn check(source: &LedgerSource) -> Result<(), Fault> {
         _ => {}
     }
     match &source.place {
-        LedgerPlace::Sqlite { path, table } => ledger_sqlite::check(path, table, BUSY_WAIT),
+        LedgerPlace::Sqlite { path, table } => ledger_sqlite::native(path, table, BUSY_WAIT).map(|_| ()),
         LedgerPlace::Postgres { server, table } => ledger_postgres::native(server, table).map(|_| ()),
         LedgerPlace::Files(patterns) => ledger_foreign::check_files(source, Wanted(source.kind), patterns),
     }
 }
 
-/// Where in [`COLUMNS`] the columns of a statement are.
-fn indexes(query: &Query) -> Vec<usize> {
-    query.columns.iter().filter_map(|name| COLUMNS.iter().position(|(column, _)| column == name)).collect()
+/// Takes the rows of a statement whose columns are those of the contract.
+pub(super) fn canonical<'r, 'f>(query: &Query, rows: &'r mut Rows<'f>) -> impl FnMut(&[Cell<'_>]) + use<'r, 'f> {
+    let place = |name: &&str| COLUMNS.iter().position(|(column, _)| column == name);
+    let columns: Vec<usize> = query.columns.iter().filter_map(place).collect();
+    move |row| {
+        let mut cells = Cells::new();
+        for (column, cell) in columns.iter().zip(row) {
+            cells.set(*column, *cell);
+        }
+        rows.take(&cells);
+    }
 }
 
 /// A ledger file that cannot be opened or read.

@@ -7,6 +7,7 @@ use super::ledger_row::Rows;
 use super::ledger_wanted::{EachRow, Wanted};
 use super::{ledger_csv, ledger_json, ledger_parquet_texts, ledger_postgres, ledger_sqlite_foreign};
 use crate::domain::fault::Fault;
+use crate::domain::period::Days;
 use crate::job::{LedgerSource, Postgres};
 use crate::ledgers::{Kind, Raw, Read, Reader, Row};
 use std::borrow::Cow;
@@ -52,12 +53,12 @@ pub fn read_postgres(
     kind: &'static Kind,
     server: &Postgres,
     table: &str,
+    days: Days,
     rows: &mut Rows<'_>,
 ) -> Result<(), Fault> {
     let filled = ledger_postgres::foreign(server, kind, table)?;
     let mut reader = Reader::new(kind, &source.settings);
     let mut row = Row::default();
-    let days = rows.window();
     ledger_postgres::read(server, &filled.query, days, &mut |cells| {
         take_cells(&filled.fields, cells, &mut reader, &mut row, rows)
     })
@@ -70,11 +71,11 @@ pub fn read_sqlite(
     path: &Path,
     table: &str,
     wait: Duration,
+    days: Days,
     rows: &mut Rows<'_>,
 ) -> Result<(), Fault> {
     let mut reader = Reader::new(kind, &source.settings);
     let mut row = Row::default();
-    let days = rows.window();
     ledger_sqlite_foreign::read(path, kind, table, wait, days, &mut |fields, cells| {
         take_cells(fields, cells, &mut reader, &mut row, rows);
     })

@@ -37,6 +37,12 @@ pub fn check(path: &Path) -> Result<(), Fault> {
     open(path).map(|_| ())
 }
 
+/// How many rows the file has.
+pub fn rows(path: &Path) -> Result<usize, Fault> {
+    let (file, _) = open(path)?;
+    guarded(path, || Ok(reader(&file)?.get_metadata()?.num_rows))
+}
+
 /// The file and which of [`COLUMNS`] it has.
 fn open(path: &Path) -> Result<(File, Vec<usize>), Fault> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
@@ -163,8 +169,8 @@ fn cell<'s>(column: &columns::Cells<'s>, row: usize) -> Cell<'s> {
     use columns::Cells as Typed;
     let cell = match column {
         Typed::Nothing => None,
-        Typed::Text(texts) => texts.get(row).copied().flatten().map(Cell::Text),
-        Typed::Whole(numbers) => numbers.get(row).copied().flatten().map(|digits| Cell::Decimal { digits, scale: 0 }),
+        Typed::Text(texts) => texts.text(row).map(Cell::Text),
+        Typed::Whole(numbers) => numbers.whole(row).map(|digits| Cell::Decimal { digits, scale: 0 }),
         Typed::Decimal(numbers, scale) => numbers.get(row).map(|digits| Cell::Decimal { digits, scale: *scale }),
         Typed::Instant(counts, per_second) => counts.get(row).map(|count| Cell::Time { count, per_second: *per_second }),
         Typed::Day(days) => {

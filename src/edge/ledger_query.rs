@@ -13,7 +13,8 @@ pub type EachRow<'f> = dyn FnMut(&[Cell<'_>]) + 'f;
 pub struct Query {
     /// One SELECT that gives [`Self::columns`] by their names. `{from}` and `{to}` stand for the instants at
     /// which the days asked for begin and end, `{before}` and `{after}` for a day more on both sides, where
-    /// texts are compared. Written for SQLite it may have `{page}` and `{at}`, see `ledger_sqlite`.
+    /// texts are compared. Written for SQLite it may have `{page}`, a condition, and a last column `{at} AS _at`,
+    /// both on the `_rowid_` of its table: then it is read page by page, which is several times as fast.
     pub sql: String,
     /// PostgreSQL: another SELECT of the same columns, for the rows that lie on no day. They are read last.
     pub undated: Option<String>,
@@ -34,6 +35,11 @@ impl Query {
             .replace("{before}", &text(days.from.pred_opt().unwrap_or(days.from)))
             .replace("{after}", &text(days.to.succ_opt().unwrap_or(days.to)))
     }
+}
+
+/// A file of `sql/` without its comments, on one line.
+pub fn statement(file: &str) -> String {
+    file.lines().filter(|line| !line.starts_with("--")).map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// Names in quotes as both engines write them, a schema before its dot.

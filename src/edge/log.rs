@@ -1,6 +1,7 @@
 //! Progress on stderr: a bar on a terminal, plain lines elsewhere, nothing when quiet. A stderr that is closed
 //! or full never fails a run (reliability.md section 5).
 
+use super::redact::redact;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -37,6 +38,7 @@ impl Progress {
 
     /// One line, such as a warning. Control characters from data are escaped.
     pub fn line(&self, text: &str) {
+        let text = redact(text);
         let text = text.chars().flat_map(|letter| {
             let escaped = letter.is_control().then(|| letter.escape_default().collect::<String>());
             escaped.unwrap_or_else(|| letter.to_string()).chars().collect::<Vec<_>>()
@@ -97,7 +99,7 @@ impl Stage<'_> {
 
     /// What is being worked on, beside the bar.
     pub fn doing(&self, what: &str) {
-        self.bar.set_message(what.escape_debug().to_string());
+        self.bar.set_message(redact(what).escape_debug().to_string());
     }
 
     /// Ends the stage with its one line: name, counts and sums, milliseconds.

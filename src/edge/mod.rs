@@ -1,6 +1,7 @@
 //! The only room that does I/O: files, databases, the terminal, the clock, signals.
 
 pub mod clock;
+pub mod http;
 pub mod ledger;
 mod ledger_cells;
 mod ledger_csv;
@@ -22,8 +23,10 @@ pub mod manifest;
 pub mod pages;
 pub mod preflight;
 pub mod publish;
+pub mod pull;
 pub mod recover;
-mod secrets;
+pub mod redact;
+pub mod secrets;
 pub mod series_csv;
 pub mod signals;
 pub mod state;

@@ -29,6 +29,8 @@ pub struct Input<'a> {
     /// The file's path, with `#<n>` where the file is several pages.
     pub page: &'a str,
     pub content: Content<'a>,
+    /// Rows of the whole file, where the file says it; else 0.
+    pub file_rows: usize,
 }
 
 /// What stands on a page.
@@ -63,7 +65,7 @@ pub fn for_each_page(files: &[String], each: &mut EachPage<'_>) -> Result<(), Fa
         } else {
             let bytes = std::fs::read(&path).map_err(|error| unreadable(&shown, &error))?;
             let sha256 = hex(Sha256::digest(&bytes).as_slice());
-            each(Input { file: &shown, sha256: &sha256, page: &shown, content: Content::Bytes(&bytes) })?;
+            each(Input { file: &shown, sha256: &sha256, page: &shown, content: Content::Bytes(&bytes), file_rows: 0 })?;
         }
     }
     Ok(())

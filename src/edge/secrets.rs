@@ -1,24 +1,25 @@
-//! Secrets by reference (reliability.md section 7): read when they are needed, wiped when they are dropped,
-//! shown nowhere.
+//! Secrets by reference (reliability.md section 7): the job names where one is, never what it is. A value
+//! has no way to be printed, stored or copied, and is wiped when it is dropped.
 
+use super::redact;
 use crate::domain::fault::{ExitCode, Fault};
+use crate::job::secret::{SecretPlace, SecretRef};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// Longer files are something else.
 const BYTES_MAX: u64 = 8 * 1024;
+/// Where containers mount secrets, with the mount's own rights.
+const MOUNTS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-/// A secret. It has no `Display`, no `Clone` and no way into a report.
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// The value, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+/// A secret's value.
+pub struct Secret {
+    name: String,
+    value: Zeroizing<String>,
 }
 
 impl fmt::Debug for Secret {
@@ -27,49 +28,147 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads the secret that `reference` names: `cred:name` in the service manager's folder of credentials,
-/// `file:/path`, or `env:NAME`.
-///
-/// # Errors
-/// 78 when it is not there, may not be read, is open to others, too long, or not one line of text. No
-/// message repeats any part of it.
-pub fn read(reference: &str) -> Result<Secret, Fault> {
-    let fault = |what: &str, hint: &str| Fault::new(ExitCode::Config, format!("secret {reference:?}"), what, hint);
-    let (scheme, name) = reference.split_once(':').unwrap_or(("", reference));
-    let text = match scheme {
-        "env" => Zeroizing::new(std::env::var(name).map_err(|_| fault("is not set", "set the variable, or use cred: or file:"))?),
-        "cred" => {
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
-                .ok_or_else(|| fault("there is no folder of credentials", "start the job with LoadCredential=, or use file:"))?;
-            if name.contains('/') || name.starts_with('.') {
-                return Err(fault("is not the name of a credential", "write the name that LoadCredential= gives it"));
+impl Secret {
+    /// Reads what the reference names; no message shows it from now on.
+    ///
+    /// # Errors
+    /// [`ExitCode::Config`] naming the reference, never the value: it is not there, others may read it, or it
+    /// cannot be a secret.
+    pub fn open(reference: &SecretRef) -> Result<Secret, Fault> {
+        let fault = |what: String, hint: &str| {
+            Fault::new(ExitCode::Config, reference.at.clone(), format!("secret {:?}: {what}", reference.name()), hint)
+        };
+        let value = match &reference.place {
+            SecretPlace::Credential(name) => {
+                let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+                    let hint = "run under a service manager that sets it (LoadCredential=), or use file:/path";
+                    return Err(fault("there is no credential directory ($CREDENTIALS_DIRECTORY)".to_string(), hint));
+                };
+                read(&PathBuf::from(folder).join(name), false).map_err(|(what, hint)| fault(what, hint))?
             }
-            from_file(&PathBuf::from(folder).join(name), &fault)?
+            SecretPlace::File(path) => read(path, true).map_err(|(what, hint)| fault(what, hint))?,
+            SecretPlace::Env(name) => match std::env::var(name) {
+                Ok(value) => Zeroizing::new(value),
+                Err(_) => return Err(fault("the variable is not set".to_string(), "set it, or use cred: or file:")),
+            },
+        };
+        let value = match value.strip_suffix('\n') {
+            Some(line) => Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_string()),
+            None => value,
+        };
+        if value.len() < redact::PART {
+            return Err(fault(format!("shorter than {} bytes", redact::PART), "put the whole secret there"));
         }
-        "file" => from_file(Path::new(name), &fault)?,
-        _ => return Err(fault("is not a reference", "write cred:name, file:/path or env:NAME")),
-    };
-    let value = text.strip_suffix('\n').map_or(text.as_str(), |value| value.strip_suffix('\r').unwrap_or(value));
-    if value.is_empty() || value.chars().any(char::is_control) {
-        return Err(fault("is empty or has control characters", "store the value alone, on one line"));
+        // A key file is JSON in lines; everything else is one line.
+        let is_file = value.trim_start().starts_with('{');
+        if value.chars().any(|letter| letter.is_control() && !(is_file && "\r\n\t".contains(letter))) {
+            return Err(fault("it has control characters or several lines".to_string(), "put the secret alone on one line"));
+        }
+        learn(&value);
+        Ok(Secret { name: reference.name(), value })
     }
-    Ok(Secret(Zeroizing::new(value.to_string())))
+
+    /// A value made of a secret, such as a token that was got with it: kept under the same rules.
+    pub(super) fn made(name: String, value: String) -> Secret {
+        let value = Zeroizing::new(value);
+        learn(&value);
+        Secret { name, value }
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value. Only for the place where a header, a signature or a connection is made of it.
+    pub(super) fn expose(&self) -> &str {
+        &self.value
+    }
 }
 
-fn from_file(path: &Path, fault: &dyn Fn(&str, &str) -> Fault) -> Result<Zeroizing<String>, Fault> {
-    let hint = "let the user that runs this read it, and nobody else: chmod 0600";
-    let file = File::open(path).map_err(|error| fault(&format!("cannot be read: {}", error.kind()), hint))?;
-    let metadata = file.metadata().map_err(|error| fault(&format!("cannot be read: {}", error.kind()), hint))?;
-    // A mounted secret is a link to a file of root that a group may read.
-    if metadata.mode() & 0o037 != 0 || (metadata.mode() & 0o040 != 0 && metadata.uid() != 0) {
-        return Err(fault("is open to other users", hint));
+/// Of a key file only the key is secret; the rest is addresses that messages need.
+fn learn(value: &str) {
+    let file: Option<serde_json::Value> = serde_json::from_str(value).ok();
+    match file.as_ref().and_then(|file| file.get("private_key")?.as_str()) {
+        Some(key) => key.lines().filter(|line| !line.starts_with("-----")).for_each(redact::learn),
+        None => redact::learn(value),
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| fault(&format!("cannot be read: {}", error.kind()), "it must be one line of UTF-8 text"))?;
-    if text.len() as u64 > BYTES_MAX {
-        return Err(fault("is longer than 8 KiB", "store the value alone, on one line"));
+}
+
+fn read(path: &Path, check_mode: bool) -> Result<Zeroizing<String>, (String, &'static str)> {
+    let cannot = |error: std::io::Error| (format!("cannot be read: {error}"), "check the path and who may read it");
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    if !meta.is_file() {
+        return Err(("is not a file".to_string(), "name the file that holds the secret alone"));
     }
-    Ok(text)
+    let mode = meta.permissions().mode() & 0o777;
+    if check_mode && mode & 0o077 != 0 && !is_mounted(path) {
+        return Err((format!("others may read it (mode {mode:04o})"), "chmod 600 it"));
+    }
+    let mut value = Zeroizing::new(String::new());
+    match file.take(BYTES_MAX + 1).read_to_string(&mut value) {
+        Ok(length) if length as u64 > BYTES_MAX => Err((format!("longer than {BYTES_MAX} bytes"), "name the secret's own file")),
+        Ok(_) => Ok(value),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(("is not UTF-8 text".to_string(), "name the secret's own file"))
+        }
+        Err(error) => Err(cannot(error)),
+    }
+}
+
+/// A secret that a container platform has mounted: the platform decides who reads it.
+fn is_mounted(path: &Path) -> bool {
+    MOUNTS.iter().any(|mount| path.starts_with(mount))
+        || path.parent().is_some_and(|folder| folder.join("..data").symlink_metadata().is_ok_and(|meta| meta.is_symlink()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn file(text: &str, mode: u32) -> (tempfile::TempDir, SecretRef) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (folder, SecretRef { place: SecretPlace::File(path), at: "job.toml:3".to_string() })
+    }
+
+    #[test]
+    fn a_secret_is_read_whole_and_never_shown() {
+        let (_folder, reference) = file("correct-horse-battery\n", 0o600);
+        let secret = Secret::open(&reference).unwrap();
+        assert_eq!(secret.expose(), "correct-horse-battery");
+        assert_eq!(format!("{secret:?}"), "[redacted]");
+        assert_eq!(redact::redact("no correct-horse here"), "no [redacted] here");
+        let key =
+            "{\n \"client_email\": \"robot@example.test\", \"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIEvQABCDEFgh\\n\"}";
+        let (_folder, reference) = file(key, 0o400);
+        Secret::open(&reference).unwrap();
+        assert_eq!(redact::redact("robot@example.test MIIEvQABCDEFgh"), "robot@example.test [redacted]");
+    }
+
+    #[test]
+    fn what_cannot_be_a_secret_is_refused_without_showing_it() {
+        for (text, mode, said) in [
+            ("visible-to-all\n", 0o644, "others may read it (mode 0644)"),
+            ("visible-to-group", 0o640, "others may read it"),
+            ("two\nlines-of-it\n", 0o600, "control characters"),
+            ("line-and-more\n\n", 0o600, "control characters"),
+            ("short", 0o600, "shorter than 8"),
+            ("", 0o600, "shorter than 8"),
+            (&"x".repeat(9000), 0o600, "longer than 8192"),
+        ] {
+            let (folder, reference) = file(text, mode);
+            let fault = Secret::open(&reference).unwrap_err();
+            assert_eq!((fault.code, fault.place.as_str()), (ExitCode::Config, "job.toml:3"));
+            assert!(fault.what.contains(said) && !fault.to_string().contains("lines-of-it"), "{fault}");
+            drop(folder);
+            assert!(Secret::open(&reference).unwrap_err().what.contains("cannot be read"));
+        }
+        let unset = SecretRef { place: SecretPlace::Env("TIEOUT_NO_SUCH_VARIABLE".to_string()), at: String::new() };
+        assert!(Secret::open(&unset).unwrap_err().what.contains("not set"));
+    }
 }

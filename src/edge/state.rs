@@ -2,6 +2,8 @@
 //! (reliability.md section 3). SQLite, one connection, behind the lock; it never repairs what it does not
 //! understand. What is lost here is made again from the published runs, see [`super::recover`].
 
+pub mod slices;
+
 use super::lock::Lock;
 use super::manifest::RunName;
 use crate::domain::fault::{ExitCode, Fault};
@@ -18,7 +20,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// What made each version of the store out of the one before, the first out of nothing.
-const STEPS: [&str; 1] = [include_str!("../../sql/state.sql")];
+const STEPS: [&str; 2] = [include_str!("../../sql/state.sql"), include_str!("../../sql/state-2-slices.sql")];
 /// `user_version` after the last of [`STEPS`].
 const VERSION: u32 = STEPS.len() as u32;
 /// `application_id` of the store.
@@ -389,12 +391,12 @@ mod tests {
             ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "3"),
             ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
             ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
-            ("SELECT CAST(user_version AS TEXT) FROM pragma_user_version", "1"),
+            ("SELECT CAST(user_version AS TEXT) FROM pragma_user_version", "2"),
         ] {
             assert_eq!(state.store.texts(sqlx::query(pragma)).unwrap(), [expected], "{pragma}");
         }
         let strict = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 1 ORDER BY name";
-        assert_eq!(state.store.texts(sqlx::query(strict)).unwrap(), ["open_item", "run"]);
+        assert_eq!(state.store.texts(sqlx::query(strict)).unwrap(), ["fetch", "held", "open_item", "page", "run", "slice"]);
     }
 
     #[test]

@@ -57,7 +57,19 @@ const TO: Key = key("to", "for ever", "UTC day on which this no longer holds", "
 /// Job file (contract 3.1).
 pub const JOB: FileKeys = FileKeys {
     title: "Job file",
-    sections: &[&JOB_TOP, &JOB_WINDOW, &JOB_LEDGER, &JOB_POSTGRES, &JOB_ROUTE, &JOB_SOURCE, &JOB_PULL, &JOB_SPIKES, &JOB_BUDGET],
+    sections: &[
+        &JOB_TOP,
+        &JOB_WINDOW,
+        &JOB_LIMITS,
+        &JOB_LEDGER,
+        &JOB_POSTGRES,
+        &JOB_ROUTE,
+        &JOB_SOURCE,
+        &JOB_PULL,
+        &JOB_API,
+        &JOB_SPIKES,
+        &JOB_BUDGET,
+    ],
 };
 pub const JOB_TOP: Keys = Keys {
     title: TOP,
@@ -74,6 +86,7 @@ pub const JOB_TOP: Keys = Keys {
         key("fx", "none", "exchange rates", "\"fx.toml\""),
         key("byte_order_mark", "true", "a byte order mark in the CSV files that people open", "false"),
         key("window", "trailing 35 days", "section `[window]`: the UTC days to reconcile", "{ trailing_days = 35 }"),
+        key("limits", "as listed", "section `[limits]`: bounds of what is fetched", "{ provider_ms = 600000 }"),
         key(
             "ledger",
             "required",
@@ -95,6 +108,25 @@ pub const JOB_WINDOW: Keys = Keys {
         key("trailing_days", "35", "days before the as-of day, 1 to 400, where `from` is absent", "35"),
         key("from", "none", "first UTC day of the window", "\"2026-10-08\""),
         key("to", "the as-of day", "UTC day after the last one of the window", "\"2026-11-19\""),
+    ],
+};
+pub const JOB_LIMITS: Keys = Keys {
+    title: "[limits]",
+    keys: &[
+        key("connect_ms", "10000", "longest wait for a connection", "5000"),
+        key("idle_ms", "30000", "longest wait for the next bytes of an answer", "10000"),
+        key("request_ms", "120000", "longest time for one answer as a whole", "60000"),
+        key("provider_ms", "1200000", "longest time for all that is asked of one provider, waits included", "600000"),
+        key("tries", "6", "times, 1 to 20, that one request is sent at most", "3"),
+        key("backoff_ms", "1000", "longest wait before the second try; it doubles with each further one", "500"),
+        key("backoff_max_ms", "60000", "longest wait before any try, unless the provider asks for more", "30000"),
+        key("header_bytes", "65536", "largest headers of one answer", "32768"),
+        key("body_bytes", "67108864", "largest body of one answer as it comes, compressed", "16777216"),
+        key("page_bytes", "268435456", "largest body of one answer, decompressed", "67108864"),
+        key("pages", "10000", "most pages that follow one another", "500"),
+        key("freshness_minutes", "60", "what was fetched so long ago is not fetched again", "0"),
+        key("quarantine_budget", "\"0.001\"", "part of a pull's rows, or of its money, that may be unreadable", "\"0.01\""),
+        key("loopback_http", "false", "accept `http://` for this machine itself, for tests", "true"),
     ],
 };
 pub const JOB_SPIKES: Keys = Keys {
@@ -221,9 +253,40 @@ pub const JOB_SOURCE: Keys = Keys {
         key("settle_days", "the provider's own", "days, 0 to 400, until a day's figures are taken as settled", "3"),
         key(
             "pull",
-            "required",
-            "sections `[[source.pull]]`: saved pages, at least one",
+            "required unless `api`",
+            "sections `[[source.pull]]`: saved pages",
             "[{ files = [\"openai/costs-*.json\"] }]",
+        ),
+        key("api", "none", "section `[source.api]`: fetch the reports from the provider", "{ secret = \"cred:openai_admin\" }"),
+    ],
+};
+pub const JOB_API: Keys = Keys {
+    title: "[source.api]",
+    keys: &[
+        key(
+            "secret",
+            "required",
+            "where the key is: `cred:name`, `file:/path` or `env:NAME`; never the key",
+            "\"cred:openai_admin\"",
+        ),
+        key(
+            "base_url",
+            "the provider's",
+            "scheme and host to ask in place of the provider's own",
+            "\"https://eu.api.openai.com\"",
+        ),
+        key(
+            "token_url",
+            "the provider's",
+            "where a service account's key file is turned into a token",
+            "\"https://oauth2.googleapis.com/token\"",
+        ),
+        key("trailing_days", "the provider's own", "days, 1 to 400, before the as-of day that are asked again each night", "35"),
+        key(
+            "settings",
+            "{}",
+            "what else the provider must be told, as its README under fixtures says",
+            "{ project = \"acme-billing\" }",
         ),
     ],
 };

@@ -4,6 +4,7 @@ use super::checked::currency;
 use super::keys::{JOB_POSTGRES, JOB_ROUTE};
 use super::nearest::did_you_mean;
 use super::parse::{Folder, whole};
+use super::secret::secret;
 use super::teams::FUNDINGS;
 use super::toml_at::{Section, Value, quoted};
 use super::{LedgerPlace, LedgerSource, Postgres, Tls};
@@ -80,7 +81,7 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     let text = |key: &str| section.need(key)?.text().map(str::to_string);
     let (host, database, user) = (text("host")?, text("database")?, text("user")?);
     let port = whole(section, "port", 1, 65_535)?.unwrap_or(PORT);
-    let password = section.get("password").map(|value| reference(&value)).transpose()?;
+    let password = section.get("password").map(|value| secret(&value, folder.path)).transpose()?;
     let socket = host.starts_with('/');
     let words = [("verify-full", Tls::VerifyFull), ("require", Tls::Require), ("disable", Tls::Disable)];
     let tls = section.get("tls").map(|value| Ok::<_, Fault>((value, value.word(&words)?))).transpose()?;
@@ -102,17 +103,6 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     let lock_seconds = whole(section, "lock_seconds", 1, 3_600)?.unwrap_or(30);
     let port = u16::try_from(port).unwrap_or(u16::MAX);
     Ok(Postgres { host, port, database, user, password, tls, tls_ca, statement_seconds, lock_seconds })
-}
-
-/// Where a secret is; never the secret itself.
-fn reference(value: &Value<'_>) -> Result<String, Fault> {
-    let text = value.text()?;
-    let scheme = text.split_once(':').filter(|(scheme, name)| ["cred", "file", "env"].contains(scheme) && !name.is_empty());
-    // What is refused may be the secret itself, so it is not repeated.
-    scheme.map(|_| text.to_string()).ok_or_else(|| {
-        let hint = "write cred:name, file:/path or env:NAME: a job file holds no secrets";
-        value.fault(format!("{}: expected a reference to a secret", value.name()), hint)
-    })
 }
 
 /// `None` is our own.

@@ -3,6 +3,7 @@
 //!
 //! Every function here takes a text and returns a value: files are read in `edge`.
 
+pub mod api;
 mod checked;
 pub mod fx;
 pub mod keys;
@@ -11,12 +12,14 @@ pub mod names;
 mod nearest;
 mod parse;
 pub mod prices;
+pub mod secret;
 mod spikes;
 pub mod teams;
 #[cfg(test)]
 mod testing;
 mod toml_at;
 
+pub use api::{Api, PullLimits};
 pub use parse::parse;
 
 use crate::domain::fault::{ExitCode, Fault};
@@ -44,6 +47,7 @@ pub struct Job {
     /// The moment the run speaks for, where the job fixes it (demos, replays); else the clock or `--as-of`.
     pub as_of: Option<DateTime<Utc>>,
     pub window: Window,
+    pub limits: PullLimits,
     pub output: PathBuf,
     pub state: PathBuf,
     pub ledgers: Vec<LedgerSource>,
@@ -109,8 +113,8 @@ pub struct Postgres {
     pub port: u16,
     pub database: String,
     pub user: String,
-    /// `cred:`, `file:` or `env:`; `None` where the server asks for no password.
-    pub password: Option<String>,
+    /// `None` where the server asks for no password.
+    pub password: Option<secret::SecretRef>,
     pub tls: Tls,
     /// PEM file of an authority that is trusted beside the public ones.
     pub tls_ca: Option<PathBuf>,
@@ -139,6 +143,8 @@ pub struct Source {
     pub account: String,
     pub settle_days: u32,
     pub pulls: Vec<Pull>,
+    /// How the provider itself is asked; `None` for files alone.
+    pub api: Option<Api>,
 }
 
 /// Files that were taken together: where two pulls cover the same day of the same report, the later

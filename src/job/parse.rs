@@ -1,8 +1,9 @@
 //! Job file text into a [`Job`]: every key, type, value and cross-reference is checked here, so that
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
+use super::api::{self, PullLimits};
 use super::checked::currency;
-use super::keys::{JOB, JOB_LEDGER, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
 use super::ledgers::ledger;
 use super::nearest::{did_you_mean, nearest};
 use super::spikes;
@@ -34,6 +35,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let time_zone = top.get("time_zone").map_or(Ok(Tz::UTC), |value| zone(&value))?;
     let as_of = top.get("as_of").map(|value| value.instant()).transpose()?;
     let window = top.get("window").map_or(Ok(Window::default()), |value| window(&value.section(&JOB_WINDOW)?))?;
+    let limits = top.get("limits").map(|value| api::limits(&value.section(&JOB_LIMITS)?)).transpose()?;
+    let limits = limits.unwrap_or_else(PullLimits::default);
     let output = PathBuf::from(folder.join(&top.need("output")?)?);
     let state_at = top.need("state")?;
     let state = PathBuf::from(folder.join(&state_at)?);
@@ -58,7 +61,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     }
     let mut sources: Vec<(Source, usize)> = Vec::new();
     for section in top.some_sections("source", &JOB_SOURCE)? {
-        let source = source(&section, adapters, &mut folder)?;
+        let source = source(&section, adapters, &mut folder, limits.loopback_http)?;
         let same = |other: &Source| other.provider == source.provider && other.account == source.account;
         if let Some((_, line)) = sources.iter().find(|(other, _)| same(other)) {
             let what = format!("source {} account {} is already on line {line}", source.provider, quoted(&source.account));
@@ -75,6 +78,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         time_zone,
         as_of,
         window,
+        limits,
         output,
         state,
         ledgers: ledgers.into_iter().map(|(ledger, _)| ledger).collect(),
@@ -91,7 +95,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
 
 /// The job file's folder, and the files named so far.
 pub(super) struct Folder<'a> {
-    path: &'a Path,
+    pub(super) path: &'a Path,
     named: NamedFiles,
 }
 
@@ -154,7 +158,12 @@ pub(super) fn whole(section: &Section<'_>, key: &str, min: u64, max: u64) -> Res
     u32::try_from(number).map(Some).map_err(|_| value.expected("a whole number"))
 }
 
-fn source(section: &Section<'_>, adapters: &[&dyn Adapter], folder: &mut Folder<'_>) -> Result<Source, Fault> {
+fn source(
+    section: &Section<'_>,
+    adapters: &[&dyn Adapter],
+    folder: &mut Folder<'_>,
+    loopback_http: bool,
+) -> Result<Source, Fault> {
     let provider = section.need("provider")?;
     let name = provider.text()?;
     let Some(adapter) = adapters.iter().find(|adapter| adapter.name() == name) else {
@@ -163,9 +172,13 @@ fn source(section: &Section<'_>, adapters: &[&dyn Adapter], folder: &mut Folder<
     };
     let account = section.need("account")?.text()?.to_string();
     let settle_days = whole(section, "settle_days", 0, DAYS_MAX)?.unwrap_or_else(|| adapter.settle_days());
-    let pulls = section.some_sections("pull", &JOB_PULL)?;
+    let api = section.get("api").map(|value| api::api(&value.section(&JOB_API)?, folder.path, loopback_http)).transpose()?;
+    let pulls = match api {
+        Some(_) => section.sections("pull", &JOB_PULL)?,
+        None => section.some_sections("pull", &JOB_PULL)?,
+    };
     let pulls = pulls.iter().map(|section| pull(section, *adapter, folder)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Source { provider: name.to_string(), account, settle_days, pulls })
+    Ok(Source { provider: name.to_string(), account, settle_days, pulls, api })
 }
 
 fn pull(section: &Section<'_>, adapter: &dyn Adapter, folder: &mut Folder<'_>) -> Result<Pull, Fault> {

@@ -164,7 +164,12 @@ impl<'a> Section<'a> {
 }
 
 fn required(keys: &Keys) -> String {
-    let names: Vec<&str> = keys.keys.iter().filter(|key| key.default == "required").map(|key| key.name).collect();
+    let names: Vec<&str> = keys
+        .keys
+        .iter()
+        .filter(|key| key.default == "required" || key.default.starts_with("required unless"))
+        .map(|key| key.name)
+        .collect();
     names.join(", ")
 }
 
@@ -186,6 +191,11 @@ impl<'a> Value<'a> {
     /// The key that it stands at.
     pub fn name(&self) -> &'a str {
         self.name
+    }
+
+    /// `file:line` of the value.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.origin.file, self.line())
     }
 
     /// A fault placed at the value.

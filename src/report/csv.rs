@@ -11,6 +11,18 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// compare as their cells do, from left to right.
 const BETWEEN: u8 = 0;
 
+/// Every table as CSV with its file's name, the tables side by side on all processors.
+pub fn render_all(tables: &[Table], byte_order_mark: bool) -> Vec<(String, Vec<u8>)> {
+    std::thread::scope(|scope| {
+        let render = |table| scope.spawn(move || render(table, byte_order_mark));
+        let rendering: Vec<_> = tables.iter().map(|table| (table.file.to_string(), render(table))).collect();
+        let done = |(file, bytes): (String, std::thread::ScopedJoinHandle<'_, Vec<u8>>)| {
+            (file, bytes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        };
+        rendering.into_iter().map(done).collect()
+    })
+}
+
 /// The table as RFC 4180 in UTF-8: a header line, CRLF, every text quoted, numbers plain, unknown
 /// values empty, rows sorted by their cells from left to right in byte order (contract 4.8).
 ///

@@ -4,7 +4,9 @@
 use super::{Cell, Table, controls, spikes, team_month};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
-use crate::stages::results::{Attribution, Coverage, Drift, LedgerFinding, Outcome, Quarantine, Reason, Reconciliation};
+use crate::stages::results::{
+    Attribution, Coverage, Drift, LedgerFinding, Outcome, Quarantine, Reason, Reconciliation, Restatement,
+};
 use chrono::NaiveDate;
 
 /// All CSV tables of a run in the order of contract section 5; the last is `control_totals.csv`, which
@@ -22,6 +24,7 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
         coverage(&outcome.coverage),
         quarantine(&outcome.quarantine),
         ledger_findings(&outcome.ledger_findings),
+        restatements(&outcome.restatements),
         spikes::table(&outcome.spikes),
     ];
     tables.push(controls::table(outcome, reporting_currency, &tables)?);
@@ -345,6 +348,46 @@ fn ledger_findings(rows: &[LedgerFinding]) -> Table {
     Table {
         file: "ledger_findings.csv",
         columns: vec!["charge_date", "ledger", "finding", "rows", "amount", "currency", "examples", "meaning"],
+        rows: rows.iter().map(row).collect(),
+        for_people: true,
+    }
+}
+
+fn restatements(rows: &[Restatement]) -> Table {
+    let row = |change: &Restatement| {
+        // Both are below the limits at the door, so their difference fits.
+        let delta = change.new.zip(change.old).and_then(|(new, old)| new.checked_sub(old));
+        vec![
+            Cell::Date(change.charge_date),
+            text(&change.provider),
+            text(&change.account),
+            text(&change.endpoint),
+            Cell::Date(change.restated_on),
+            Cell::Count(change.version),
+            Cell::Count(change.rows.0),
+            Cell::Count(change.rows.1),
+            change.currency.map_or(Cell::Empty, currency),
+            number(change.old),
+            number(change.new),
+            number(delta),
+        ]
+    };
+    Table {
+        file: "restatements.csv",
+        columns: vec![
+            "charge_date",
+            "provider",
+            "account",
+            "endpoint",
+            "restated_on",
+            "version",
+            "rows_old",
+            "rows_new",
+            "currency",
+            "old",
+            "new",
+            "delta",
+        ],
         rows: rows.iter().map(row).collect(),
         for_people: true,
     }

@@ -1,5 +1,6 @@
 //! `backtest`: replays the spike rules over history and says how they did.
 
+use super::fetched::recorded;
 use crate::cli::Backtest;
 use crate::domain::calendar::Calendar;
 use crate::domain::fault::{ExitCode, Fault};
@@ -112,7 +113,7 @@ pub fn of_file(file: &Path, labels: Option<&Path>, settings: &Settings) -> Resul
 /// Whatever keeps the job from being read.
 pub fn of_job(job: &Path, asked: &Asked, now: DateTime<Utc>, progress: &Progress) -> Result<Backtested, Fault> {
     let loaded = load(job, asked, now)?;
-    let snapshot = snapshot::read(&loaded, progress)?;
+    let snapshot = snapshot::read(&loaded, &recorded(&loaded)?, progress)?;
     let settings = &loaded.job.spikes;
     let mut out = HEADER.as_bytes().to_vec();
     let mut grade = Grade::default();

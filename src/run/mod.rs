@@ -1,6 +1,7 @@
 //! The whole night on one screen, and the other commands. Only connects; every rule is in its room.
 
 pub mod backtest;
+pub mod fetched;
 pub mod reference;
 pub mod snapshot;
 
@@ -9,23 +10,52 @@ use crate::edge::log::Progress;
 use crate::edge::publish::{Publication, may_publish, publish};
 use crate::edge::recover::recover;
 use crate::edge::state::State;
-use crate::edge::{ledger, pages, preflight, verify};
+use crate::edge::{ledger, pages, preflight, pull, verify};
 use crate::job::Job;
 use crate::report::{csv, laws, tables, text};
 use crate::stages;
+use crate::stages::drift::FirstSeen;
+use crate::stages::facts::Facts;
 use crate::stages::results::{Outcome, SliceStatus};
 use chrono::{DateTime, Utc};
+use fetched::Fetching;
 use reference::{Asked, Loaded, load};
 use serde_json::{Map, Value, json};
-use snapshot::Snapshot;
+use snapshot::{Fetched, Snapshot};
 use std::path::Path;
+use std::time::Duration;
 
 /// How a run is to be done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub asked: Asked,
     pub backfill: bool,
     pub dry_run: bool,
+    /// Only what the state already holds.
+    pub offline: bool,
+    /// Publish nothing unless every slice is there.
+    pub require_complete: bool,
+    /// Unsettled slices make the run partial.
+    pub require_settled: bool,
+    /// Slices that shrank, or look off by a unit, are taken as they are.
+    pub accept_shrink: bool,
+    /// Nothing is fetched for longer.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            asked: Asked::default(),
+            backfill: false,
+            dry_run: false,
+            offline: false,
+            require_complete: false,
+            require_settled: false,
+            accept_shrink: false,
+            deadline: Duration::from_secs(2 * 3600),
+        }
+    }
 }
 
 /// What a run came to.
@@ -40,7 +70,7 @@ pub struct Done {
     pub slices: Map<String, Value>,
 }
 
-/// The whole night: read, match, classify, attribute, check the laws, publish.
+/// The whole night: fetch, read, match, classify, attribute, check the laws, publish.
 ///
 /// # Errors
 /// The first fault that keeps the run from publishing; nothing is published then.
@@ -48,6 +78,7 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     let loaded = load(job, &options.asked, now)?;
     let (job, window) = (&loaded.job, loaded.reference.window);
     let business_date = loaded.reference.business_date();
+    let fetching = Fetching::prepare(&loaded, options, now)?;
     preflight::directories(&job.output, &job.state, run_id)?;
     let mut state = State::open(&job.state, run_id)?;
     for warning in recover(&job.output, &mut state)? {
@@ -62,11 +93,13 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     files_are_there(job)?;
     let first_seen = state.first_seen()?.into_iter().collect();
 
-    let snapshot = snapshot::read(&loaded, progress)?;
-    let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot;
-    let stage = progress.stage("match", None);
-    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, &first_seen)?;
-    stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+    let pulled = fetching.pull(&loaded, options, &mut state, progress)?;
+    let mut night = tie_out(&loaded, &fetching.stored(&loaded, &mut state)?, &first_seen, progress)?;
+    if fetching.hold_back(&loaded, &night.outcome, &mut state, progress)? {
+        night = tie_out(&loaded, &fetching.stored(&loaded, &mut state)?, &first_seen, progress)?;
+    }
+    let Night { facts, mut outcome, unusable, inputs } = night;
+    fetching.tell(&loaded, &pulled, &mut outcome, &mut state)?;
 
     let stage = progress.stage("spikes", None);
     outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
@@ -76,15 +109,18 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
     let mut files = vec![("summary.txt".to_string(), summary.clone().into_bytes())];
-    for table in tables::tables(&outcome, job.reporting_currency)? {
-        files.push((table.file.to_string(), csv::render(&table, job.byte_order_mark)));
-    }
+    files.extend(csv::render_all(&tables::tables(&outcome, job.reporting_currency)?, job.byte_order_mark));
     laws::check(&files)
         .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));
 
     let complete = unusable.is_empty() && is_complete(&outcome);
-    let code = if complete { ExitCode::Ok } else { ExitCode::Partial };
+    if options.require_complete && !complete {
+        return Err(unusable.into_iter().next().unwrap_or_else(|| fetched::incomplete(&loaded, &outcome)));
+    }
+    let unsettled = outcome.coverage.iter().any(|slice| slice.status == SliceStatus::Provisional);
+    let whole = complete && !(options.require_settled && unsettled);
+    let code = if whole { ExitCode::Ok } else { ExitCode::Partial };
     let mut done = Done { code, name: None, new: false, run_id: run_id.to_string(), summary, slices: slices(&outcome) };
     if options.dry_run {
         return Ok(done);
@@ -106,12 +142,30 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     Ok(done)
 }
 
+/// What a snapshot came to.
+struct Night {
+    facts: Facts,
+    outcome: Outcome,
+    unusable: Vec<Fault>,
+    inputs: Vec<(String, String)>,
+}
+
+/// Reads the snapshot and ties it out.
+fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Night, Fault> {
+    let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot::read(loaded, fetched, progress)?;
+    let stage = progress.stage("match", None);
+    let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
+    stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+    Ok(Night { facts, outcome, unusable, inputs })
+}
+
 /// Reads and validates the job, every file it names, and the form of its ledgers.
 ///
 /// # Errors
 /// The first mistake, with file and line.
 pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
     let loaded = load(job, &Asked::default(), now)?;
+    pull::secrets(&loaded.job)?;
     for source in &loaded.job.ledgers {
         ledger::check(source)?;
     }

@@ -4,14 +4,19 @@ use super::reference::Loaded;
 use crate::adapters::{self, Adapter, BadPage, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
+use crate::domain::period::Days;
+use crate::domain::usage::Line;
 use crate::edge::log::Progress;
 use crate::edge::pages::Content;
+use crate::edge::pull::raw;
+use crate::edge::state::slices::Stored;
 use crate::edge::{ledger, pages};
 use crate::job::{Job, Pull, Source};
 use crate::stages::booking::ProviderSide;
 use crate::stages::entries::{EntryReader, LedgerSide};
 use crate::stages::facts::{Facts, LedgerInfo, ReportInfo};
 use crate::stages::lines::LineReader;
+use chrono::NaiveDate;
 
 /// Everything that the run reads.
 pub struct Snapshot {
@@ -24,15 +29,18 @@ pub struct Snapshot {
     pub inputs: Vec<(String, String)>,
 }
 
+/// What was fetched for one source of the job: its place in the job, and the answers, oldest first.
+pub type Fetched = Vec<(usize, Vec<Stored>)>;
+
 /// Reads pages and ledgers, the two sides at the same time.
 ///
 /// # Errors
 /// A ledger that cannot be read; files that cannot be read; and a page that cannot be used, when no
 /// source has anything usable at all.
-pub fn read(loaded: &Loaded, progress: &Progress) -> Result<Snapshot, Fault> {
+pub fn read(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<Snapshot, Fault> {
     let (sources, ledgers) = std::thread::scope(|scope| {
         let ledgers = scope.spawn(|| read_ledgers(loaded, progress));
-        (read_sources(loaded, progress), ledgers.join())
+        (read_sources(loaded, fetched, progress), ledgers.join())
     });
     // Of two faults the provider side's is told, whichever came first.
     let Pulled { facts, provider, unusable, inputs } = sources?;
@@ -49,7 +57,7 @@ struct Pulled {
     inputs: Vec<(String, String)>,
 }
 
-fn read_sources(loaded: &Loaded, progress: &Progress) -> Result<Pulled, Fault> {
+fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<Pulled, Fault> {
     let (job, reference) = (&loaded.job, &loaded.reference);
     let sources: Vec<(&str, &str, u32)> =
         job.sources.iter().map(|source| (source.provider.as_str(), source.account.as_str(), source.settle_days)).collect();
@@ -72,6 +80,19 @@ fn read_sources(loaded: &Loaded, progress: &Progress) -> Result<Pulled, Fault> {
             }
             stage.advance(1);
         }
+        let answers = fetched.iter().filter(|(of, _)| *of == number).flat_map(|(_, answers)| answers);
+        for (order, answer) in answers.enumerate() {
+            lines.open_pull();
+            match read_stored(job, source, number, source.pulls.len() + order, answer, &mut lines, &mut inputs) {
+                Ok(()) => usable += 1,
+                Err(fault) if fault.code == ExitCode::Protocol => {
+                    lines.discard_pull();
+                    progress.line(&format!("warning: {}: {}; this answer is not used", fault.place, fault.what));
+                    unusable.push(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
         stage.done(&format!("{} {}, {} files", source.provider, source.account, inputs.len() - before));
     }
     if let (0, Some(first)) = (usable, unusable.first()) {
@@ -79,6 +100,56 @@ fn read_sources(loaded: &Loaded, progress: &Progress) -> Result<Pulled, Fault> {
     }
     let (facts, provider) = lines.finish();
     Ok(Pulled { facts, provider, unusable, inputs })
+}
+
+/// The pages of a fetched answer, for the days that it stands for and no others.
+fn read_stored(
+    job: &Job,
+    source: &Source,
+    number: usize,
+    order: usize,
+    answer: &Stored,
+    lines: &mut LineReader<'_>,
+    inputs: &mut Vec<(String, String)>,
+) -> Result<(), Fault> {
+    let adapter = adapter_of(job, source)?;
+    let Some(report) = adapter.reports().iter().find(|report| report.name == answer.endpoint) else {
+        let place = format!("{}/{}", source.provider, answer.endpoint);
+        let hint = "it was fetched by another version of tieout: run again without --offline";
+        return Err(Fault::new(ExitCode::Protocol, place, "this provider has no such report", hint));
+    };
+    let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
+    for kept in &answer.pages {
+        let place = format!("{}/{}/{}", source.provider, source.account, kept.name);
+        let bytes = raw::read(&job.state, &kept.sha256)?;
+        inputs.push((place.clone(), kept.sha256.clone()));
+        lines.open_page(number, info.clone(), order, &kept.name);
+        for day in &answer.days {
+            lines.push(Line::Covers(Days { from: *day, to: day.succ_opt().unwrap_or(*day) }));
+        }
+        let stands_for = |day: NaiveDate| answer.days.binary_search(&day).is_ok();
+        let page = Page { file: &kept.name, bytes: &bytes, group_by: &kept.group_by };
+        let taken = adapter.parse(&page, &mut |line| {
+            let take = match &line {
+                Line::Charge(charge) => stands_for(charge.start.date_naive()),
+                Line::Nothing { day, .. } => stands_for(*day),
+                Line::Quarantined(row) => row.day.is_none_or(stands_for),
+                Line::Covers(_) => false,
+            };
+            if take {
+                lines.push(line);
+            }
+        });
+        taken.map_err(|bad| Fault::new(ExitCode::Protocol, place, bad.what, bad.hint))?;
+    }
+    Ok(())
+}
+
+fn adapter_of(job: &Job, source: &Source) -> Result<&'static dyn Adapter, Fault> {
+    adapters::find(&source.provider).ok_or_else(|| {
+        let what = format!("there is no adapter for provider {:?}", source.provider);
+        Fault::new(ExitCode::Internal, job.file.display().to_string(), what, "report this as a bug")
+    })
 }
 
 fn read_pull(
@@ -90,13 +161,11 @@ fn read_pull(
     lines: &mut LineReader<'_>,
     inputs: &mut Vec<(String, String)>,
 ) -> Result<(), Fault> {
-    let adapter = adapters::find(&source.provider).ok_or_else(|| {
-        let what = format!("there is no adapter for provider {:?}", source.provider);
-        Fault::new(ExitCode::Internal, job.file.display().to_string(), what, "report this as a bug")
-    })?;
+    let adapter = adapter_of(job, source)?;
     pages::for_each_page(&pull.files, &mut |input| {
         if inputs.last().is_none_or(|(file, _)| file != input.file) {
             inputs.push((input.file.to_string(), input.sha256.to_string()));
+            lines.expect(input.file_rows);
         }
         let short = input.page.rsplit('/').next().unwrap_or(input.page);
         let protocol = |bad: BadPage| Fault::new(ExitCode::Protocol, input.page, bad.what, bad.hint);
@@ -113,7 +182,7 @@ fn read_pull(
         let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
         lines.open_page(number, info, order, short);
         if let Some(days) = pull.covers {
-            lines.push(crate::domain::usage::Line::Covers(days));
+            lines.push(Line::Covers(days));
         }
         let whole;
         if let Content::Columns(columns) = input.content {
@@ -148,6 +217,7 @@ fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryRead
         stage.doing(&source.name);
         let info = LedgerInfo { name: source.name.clone(), precision: source.precision, currency: source.currency };
         let number = entries.open_ledger(info);
+        entries.expect(ledger::rows(source)?);
         let mut rows = 0u64;
         ledger::read(source, loaded.reference.window, &mut |line| {
             rows += 1;

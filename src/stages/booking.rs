@@ -62,8 +62,9 @@ impl Gathered {
         let mut tolerances: HashMap<Slice, i128> = HashMap::new();
         // Slices with a line of more than their day: a month dated to its first day, a day of another zone.
         let mut longer: BTreeSet<Slice> = BTreeSet::new();
-        let lines = std::mem::take(&mut self.facts.lines);
-        let mut kept = Vec::with_capacity(lines.len());
+        let mut lines = std::mem::take(&mut self.facts.lines);
+        // What is booked moves to the front: a line never has more before it than it had.
+        let mut kept = 0;
         let mut models: BTreeMap<(Slice, Currency, Sym), Amount> = BTreeMap::new();
         for (index, row) in self.rows.iter().enumerate() {
             if !keep[index] {
@@ -73,11 +74,12 @@ impl Gathered {
             let slice = (row.mark.source, row.mark.report, row.day);
             let report = &self.facts.reports[usize::from(row.mark.report)];
             let is_booked = booked.get(&(row.mark.source, row.day, report.measures)) == Some(&report.rank);
-            let own = &lines[row.first as usize..end];
+            let own = row.first as usize..end;
             // A row of a money report of which nothing has a cost is priced by nobody.
-            let unpriced = report.is_money() && own.iter().all(|line| line.cost == NO_AMOUNT);
-            for line in own {
-                let kind = self.facts.charge_kind(line);
+            let unpriced = report.is_money() && lines[own.clone()].iter().all(|line| line.cost == NO_AMOUNT);
+            for at in own {
+                let line = lines[at];
+                let kind = self.facts.charge_kind(&line);
                 let midnight = i64::from(line.day) * 86_400;
                 if line.start < midnight || line.end > midnight + 86_400 {
                     longer.insert(slice);
@@ -92,14 +94,14 @@ impl Gathered {
                         *sum = sum.checked_add(cost).unwrap_or(*sum);
                     }
                 }
-                if is_booked && unpriced {
-                    kept.push(Line { cost: 0, unpriced: true, ..*line });
-                } else if is_booked {
-                    kept.push(*line);
+                if is_booked {
+                    lines[kept] = if unpriced { Line { cost: 0, unpriced: true, ..line } } else { line };
+                    kept += 1;
                 }
             }
         }
-        self.facts.lines = kept;
+        lines.truncate(kept);
+        self.facts.lines = lines;
         self.book_gaps(&booked, &sums, &models, &tolerances, &longer);
         let side = self.sides(reference, &booked, counts, &sums);
         (self.facts, side)

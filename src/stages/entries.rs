@@ -1,22 +1,25 @@
 //! Normalises ledger rows: one name per model, what the ledger expects the provider to charge, replays
 //! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
-use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, NO_AMOUNT, Part, stored};
+use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, Part, amount, room, stored};
 use super::ledger_findings::Findings;
-use super::overlap::{self, Same};
+use super::overlap;
 use super::reference::{Namer, Reference};
 use super::results::{Coverage, LedgerFinding, Quarantine, SliceStatus};
 use super::sides;
 use super::symbols::{NONE, Sym};
+use super::texts::Texts;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::{LedgerEntry, LeftOut, Status};
+use crate::domain::ledger_findings::Note;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
 use crate::domain::period::{day_number, day_of};
 use crate::domain::usage::Quarantined;
 use chrono::NaiveDate;
-use hashbrown::HashMap;
+use hashbrown::DefaultHashBuilder;
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 
 #[derive(Default)]
 struct Count {
@@ -31,15 +34,16 @@ pub struct EntryReader<'r> {
     facts: Facts,
     /// The digest of each entry's row.
     contents: Vec<u64>,
-    /// First entry of each call, by call number; and all entries of calls that have several.
-    first_of_call: Vec<u32>,
-    more_of_call: HashMap<Sym, Vec<u32>>,
-    /// First entry of each provider request id, and the further ones of ids that have several.
-    first_of_request: Vec<u32>,
-    more_of_request: HashMap<Sym, Vec<u32>>,
+    /// Hash of each entry's call with the entry's index: neighbours, once sorted, are copies or attempts of a call.
+    call_marks: Vec<u64>,
+    hasher: DefaultHashBuilder,
+    /// Provider request ids, one for each entry that has one.
+    requests: Texts,
     namer: Namer,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
+    /// Entry and note of what rows showed, until it is settled which rows are entries.
+    noted: Vec<(u32, Note)>,
     findings: Findings,
 }
 
@@ -63,13 +67,13 @@ impl<'r> EntryReader<'r> {
             reference,
             facts: Facts::default(),
             contents: Vec::new(),
-            first_of_call: vec![u32::MAX],
-            more_of_call: HashMap::new(),
-            first_of_request: Vec::new(),
-            more_of_request: HashMap::new(),
+            call_marks: Vec::new(),
+            hasher: DefaultHashBuilder::default(),
+            requests: Texts::default(),
             namer: Namer::default(),
             counts: BTreeMap::new(),
             quarantine: Vec::new(),
+            noted: Vec::new(),
             findings: Findings::default(),
         }
     }
@@ -78,6 +82,18 @@ impl<'r> EntryReader<'r> {
     pub fn open_ledger(&mut self, ledger: LedgerInfo) -> u16 {
         self.facts.ledgers.push(ledger);
         self.facts.ledgers.len() as u16 - 1
+    }
+
+    /// Makes room for the rows of a ledger.
+    pub fn expect(&mut self, rows: usize) {
+        let rows = room(rows);
+        let facts = &mut self.facts;
+        facts.entries.reserve(rows);
+        facts.parts.reserve(rows);
+        facts.calls.expect(rows);
+        self.requests.expect(rows);
+        self.contents.reserve(rows);
+        self.call_marks.reserve(rows);
     }
 
     /// Sets a row aside.
@@ -117,31 +133,14 @@ impl<'r> EntryReader<'r> {
         if !self.reference.window.contains(date) {
             return;
         }
-        let call = self.facts.calls.number(row.request_id);
-        if let Some(twin) = self.twin(call, ledger, row) {
-            if self.contents[twin] == row.content {
-                let count = self.counts.entry((ledger, Some(date))).or_default();
-                count.read += 1;
-                count.duplicates += 1;
-                return;
-            }
-            let reason = format!(
-                "request_id, attempt: {:?} attempt {} stands in row {} with other content",
-                row.request_id, row.attempt, self.facts.entries[twin].row
-            );
-            let (amount, currency) = (row.expected_cost, row.expected_currency);
-            return self.set_aside(ledger, Quarantined { row: row.row, day: Some(date), reason, amount, currency });
-        }
+        let index = self.facts.entries.len() as u32;
+        let call = self.facts.calls.push(row.request_id);
+        self.call_marks.push(self.hasher.hash_one(row.request_id) >> 32 << 32 | u64::from(index));
         let entry = self.entry(ledger, call, row, date);
         self.counts.entry((ledger, Some(date))).or_default().read += 1;
-        let index = self.facts.entries.len() as u32;
-        self.remember(call, entry.request, index);
         self.facts.entries.push(entry);
         self.contents.push(row.content);
-        for note in row.notes {
-            let currency = row.expected_currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
-            self.findings.add(ledger, date, *note, currency, row.request_id);
-        }
+        self.noted.extend(row.notes.iter().map(|note| (index, *note)));
         if row.upstream_cost.is_some() || row.credits_charged.is_some() {
             let symbols = &mut self.facts.symbols;
             let aside = Aside {
@@ -155,54 +154,77 @@ impl<'r> EntryReader<'r> {
         }
     }
 
-    /// The earlier entry of the same ledger, call and attempt.
-    fn twin(&self, call: Sym, ledger: u16, row: &LedgerEntry<'_>) -> Option<usize> {
-        let first = *self.first_of_call.get(call as usize)?;
-        let more = self.more_of_call.get(&call).map_or(&[][..], Vec::as_slice);
-        let same = |index: &u32| {
-            let entry = self.facts.entries.get(*index as usize);
-            entry.is_some_and(|e| e.attempt == row.attempt && self.facts.entry_kind(e).ledger == ledger)
-        };
-        [first].iter().chain(more).copied().find(same).map(|index| index as usize)
-    }
-
-    fn remember(&mut self, call: Sym, request: Sym, index: u32) {
-        match self.first_of_call.get(call as usize) {
-            None => self.first_of_call.push(index),
-            Some(_) => self.more_of_call.entry(call).or_default().push(index),
-        }
-        if request == NONE {
-            return;
-        }
-        let at = request as usize;
-        if self.first_of_request.len() <= at {
-            self.first_of_request.resize(at + 1, u32::MAX);
-        }
-        if self.first_of_request[at] == u32::MAX {
-            self.first_of_request[at] = index;
-        } else {
-            self.more_of_request.entry(request).or_default().push(index);
-        }
-    }
-
-    /// Of several calls with one id of one provider the earliest stands, whatever order they were read in.
-    fn mark_duplicates(&mut self, same: &[Same]) {
-        let mut duplicates = Vec::new();
-        let elsewhere = |index: &u32| same.binary_search_by_key(index, |pair| pair.loser).is_ok();
-        for (request, more) in &self.more_of_request {
-            let all = more.iter().chain(self.first_of_request.get(*request as usize)).copied();
-            let mut all: Vec<u32> = all.filter(|index| !elsewhere(index)).collect();
-            let facts = &self.facts;
-            let provider = |index: u32| facts.entry_kind(&facts.entries[index as usize]).provider;
-            all.sort_by_key(|index| (provider(*index), facts.entry_order(*index)));
-            for same in all.chunk_by(|a, b| provider(*a) == provider(*b)) {
-                let call = |index: u32| facts.entries[index as usize].call;
-                duplicates.extend(same.iter().copied().filter(|index| call(*index) != call(same[0])));
+    /// Gives the attempts of a call one number, drops replays and sets aside rows that contradict an earlier
+    /// one, whichever ledger rows are read first.
+    fn settle_calls(&mut self) {
+        let mut marks = std::mem::take(&mut self.call_marks);
+        marks.sort_unstable();
+        let mut dropped = Vec::new();
+        for alike in marks.chunk_by(|a, b| a >> 32 == b >> 32).filter(|alike| alike.len() > 1) {
+            // Within equal hashes the order of reading.
+            let alike: Vec<u32> = alike.iter().map(|mark| *mark as u32).collect();
+            let before = dropped.len();
+            for (place, index) in alike.iter().enumerate() {
+                if self.is_repeat(*index, alike.get(..place).unwrap_or_default(), dropped.get(before..).unwrap_or_default()) {
+                    dropped.push(*index);
+                }
             }
         }
-        for index in duplicates {
-            self.facts.entries[index as usize].duplicate = true;
+        if dropped.is_empty() {
+            return;
         }
+        dropped.sort_unstable();
+        let mut index = 0;
+        self.facts.entries.retain(|_| {
+            index += 1;
+            dropped.binary_search(&(index - 1)).is_err()
+        });
+        let stays = |entry: &mut u32| match dropped.binary_search(entry) {
+            Ok(_) => false,
+            Err(before) => {
+                *entry -= before as u32;
+                true
+            }
+        };
+        self.facts.asides.retain_mut(|aside| stays(&mut aside.entry));
+        self.noted.retain_mut(|(entry, _)| stays(entry));
+    }
+
+    /// Compares an entry with those before it whose calls have the same hash, of which some were dropped. True
+    /// when it is to be dropped too.
+    fn is_repeat(&mut self, index: u32, before: &[u32], dropped: &[u32]) -> bool {
+        let facts = &mut self.facts;
+        let entry = facts.entries[index as usize];
+        let id = facts.calls.text(entry.call);
+        let same = |other: &&u32| facts.calls.text(facts.entries[**other as usize].call) == id;
+        let Some(first) = before.iter().find(same) else { return false };
+        let call = facts.entries[*first as usize].call;
+        let ledger = facts.entry_kind(&entry).ledger;
+        let is_twin = |other: &&u32| {
+            let other = &facts.entries[**other as usize];
+            other.attempt == entry.attempt && other.call == call && facts.entry_kind(other).ledger == ledger
+        };
+        let twin = before.iter().filter(|other| !dropped.contains(other)).find(is_twin).copied();
+        let kind = *facts.entry_kind(&entry);
+        facts.entries[index as usize].call = call;
+        let Some(twin) = twin else { return false };
+        let date = day_of(entry.day);
+        let count = self.counts.entry((ledger, Some(date))).or_default();
+        if self.contents[twin as usize] == self.contents[index as usize] {
+            count.duplicates += 1;
+            return true;
+        }
+        count.read -= 1;
+        let reason = format!(
+            "request_id, attempt: {:?} attempt {} stands in row {} with other content",
+            self.facts.calls.text(call),
+            entry.attempt,
+            self.facts.entries[twin as usize].row
+        );
+        let amount = amount(entry.book_cost).or((kind.status == Status::Ok && !entry.unpriced).then_some(entry.cost));
+        let currency = amount.map(|_| kind.currency);
+        self.set_aside(ledger, Quarantined { row: entry.row, day: Some(date), reason, amount, currency });
+        true
     }
 
     /// The entry as far as the row alone tells it; `sides` does the rest.
@@ -237,7 +259,7 @@ impl<'r> EntryReader<'r> {
             self.facts.parts.push(Part { meter, quantity: quantity.atto() });
         }
         let billable = row.status == Status::Ok;
-        let request = self.facts.requests.optional(row.provider_request_id);
+        let request = row.provider_request_id.filter(|id| !id.is_empty()).map_or(NONE, |id| self.requests.push(id));
         Entry {
             kind: self.facts.entry_kinds.number(kind),
             day: day_number(date),
@@ -246,7 +268,8 @@ impl<'r> EntryReader<'r> {
             call,
             attempt: row.attempt,
             cost: row.expected_cost.filter(|_| billable).unwrap_or_default(),
-            book_cost: NO_AMOUNT,
+            // What a failed call was expected to cost counts nowhere, but is shown if the row is set aside.
+            book_cost: stored(row.expected_cost.filter(|_| !billable)),
             reasoning: stored(row.reasoning_tokens),
             part_start,
             part_count: row.meters.len() as u16,
@@ -261,16 +284,18 @@ impl<'r> EntryReader<'r> {
     /// # Errors
     /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
     pub fn finish(mut self, provider: Facts) -> Result<(Facts, LedgerSide), Fault> {
-        let same = overlap::find(&self.facts);
-        self.mark_duplicates(&same);
-        for pair in &same {
-            let entry = &self.facts.entries[pair.loser as usize];
-            let ledger = self.facts.entry_kind(entry).ledger;
-            self.counts.entry((ledger, Some(day_of(entry.day)))).or_default().duplicates += 1;
+        self.settle_calls();
+        for (index, note) in &self.noted {
+            let entry = &self.facts.entries[*index as usize];
+            let kind = self.facts.entry_kind(entry);
+            self.findings.add(kind.ledger, day_of(entry.day), *note, kind.currency, self.facts.calls.text(entry.call));
         }
-        overlap::settle(&mut self.facts, &same, &mut self.findings);
-        let EntryReader { reference, facts, counts, quarantine, findings, .. } = self;
-        let facts = sides::join(reference, provider, facts)?;
+        let EntryReader { reference, facts, requests, mut counts, quarantine, mut findings, .. } = self;
+        let mut facts = sides::join(reference, provider, facts, &requests)?;
+        for loser in overlap::settle(&mut facts, &mut findings) {
+            counts.entry(loser).or_default().duplicates += 1;
+        }
+        mark_duplicates(&mut facts);
         let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
         for entry in &facts.entries {
             let kind = facts.entry_kind(entry);
@@ -305,5 +330,31 @@ impl<'r> EntryReader<'r> {
         }
         let findings = findings.rows(|ledger| facts.ledgers[usize::from(ledger)].name.clone())?;
         Ok((facts, LedgerSide { coverage, quarantine, findings }))
+    }
+}
+
+/// Of several calls with one id of one provider the earliest stands, whatever order they were read in.
+fn mark_duplicates(facts: &mut Facts) {
+    let mut first = vec![u32::MAX; facts.requests.len()];
+    let mut several: BTreeMap<Sym, Vec<u32>> = BTreeMap::new();
+    for (index, entry) in facts.entries.iter().enumerate().filter(|(_, entry)| entry.request != NONE) {
+        let index = index as u32;
+        match &mut first[entry.request as usize] {
+            free if *free == u32::MAX => *free = index,
+            first => several.entry(entry.request).or_insert_with(|| vec![*first]).push(index),
+        }
+    }
+    let mut duplicates = Vec::new();
+    for mut all in several.into_values() {
+        let facts = &*facts;
+        let provider = |index: u32| facts.entry_kind(&facts.entries[index as usize]).provider;
+        all.sort_by_key(|index| (provider(*index), facts.entry_order(*index)));
+        for same in all.chunk_by(|a, b| provider(*a) == provider(*b)) {
+            let call = |index: u32| facts.entries[index as usize].call;
+            duplicates.extend(same.iter().copied().filter(|index| call(*index) != call(same[0])));
+        }
+    }
+    for index in duplicates {
+        facts.entries[index as usize].duplicate = true;
     }
 }

@@ -3,6 +3,7 @@
 //! else of the input is kept.
 
 use super::symbols::{Sym, Symbols};
+use super::texts::Texts;
 use crate::domain::ledger::{Funding, Status};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::usage::{ChargeCategory, CostBasis, Measures, Precision};
@@ -129,7 +130,7 @@ pub struct Entry {
     pub start: i64,
     /// Number of `provider_request_id` in [`Facts::requests`]; 0 where there is none.
     pub request: Sym,
-    /// Number of our own `request_id` in [`Facts::calls`].
+    /// Number of our own `request_id` in [`Facts::calls`]; equal ids have the number of the first of them.
     pub call: Sym,
     pub attempt: u32,
     /// What the ledger expects the provider to charge; 0 unless the status is ok.
@@ -196,8 +197,8 @@ pub struct Facts {
     pub symbols: Symbols,
     /// Provider request ids.
     pub requests: Symbols,
-    /// Our own request ids.
-    pub calls: Symbols,
+    /// Our own request ids, one for each entry that was read.
+    pub calls: Texts,
     pub sources: Vec<SourceInfo>,
     pub reports: Vec<ReportInfo>,
     pub ledgers: Vec<LedgerInfo>,
@@ -219,6 +220,15 @@ pub struct LedgerInfo {
     pub name: String,
     pub precision: Precision,
     pub currency: Currency,
+}
+
+/// Rows for which room is made at once; more come with the usual doubling. A file may have many rows outside
+/// the window.
+const ROOM_ROWS: usize = 1 << 22;
+
+/// Makes room for rows that a file says it has: what grows by doubling is copied, and its pages are cleared twice.
+pub(super) fn room(rows: usize) -> usize {
+    rows.min(ROOM_ROWS)
 }
 
 impl Facts {

@@ -2,7 +2,7 @@
 //! booked is decided when all is read (see `booking`).
 
 use super::booking::ProviderSide;
-use super::facts::{ChargeKind, Facts, Line, NO_DAY, ReportInfo, SourceInfo, stored};
+use super::facts::{ChargeKind, Facts, Line, NO_DAY, ReportInfo, SourceInfo, room, stored};
 use super::reference::{Namer, Reference};
 use super::results::Quarantine;
 use super::symbols::Sym;
@@ -124,6 +124,14 @@ impl<'r> LineReader<'r> {
         self.mark =
             PageMark { source: source as u16, report: report as u16, pull: pull as u16, page: self.got.facts.pages.len() as u32 };
         self.got.facts.pages.push(file.to_string());
+    }
+
+    /// Makes room for the rows of a file.
+    pub fn expect(&mut self, rows: usize) {
+        let rows = room(rows);
+        self.got.facts.lines.reserve(rows);
+        self.got.facts.requests.expect(rows);
+        self.got.rows.reserve(rows);
     }
 
     /// Takes one line of the open page.

@@ -7,6 +7,7 @@ pub mod classify;
 pub mod drift;
 pub mod entries;
 pub mod facts;
+pub mod fetched;
 mod figures;
 mod frame;
 mod ledger_findings;
@@ -23,6 +24,7 @@ mod sides;
 pub mod slices;
 pub mod spikes;
 pub mod symbols;
+pub mod texts;
 mod units;
 
 use crate::domain::fault::Fault;
@@ -70,6 +72,6 @@ pub fn tie_out(
         quarantine,
         ledger_findings: ledger.findings,
         controls: provider.controls,
-        spikes: Vec::new(),
+        ..Outcome::default()
     })
 }

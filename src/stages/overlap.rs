@@ -2,11 +2,11 @@
 //! The ledger that stands first in the job has the call; the others' rows are counted and left out.
 
 use super::facts::{Entry, EntryKind, Facts};
+use super::ledger_findings::Findings;
 use super::symbols::{NONE, Sym};
 use crate::domain::ledger_findings::{Finding, Note};
-use crate::domain::money::Amount;
 use crate::domain::period::day_of;
-use crate::stages::ledger_findings::Findings;
+use chrono::NaiveDate;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
 
@@ -15,22 +15,21 @@ const APART_MAX: i64 = 5;
 
 /// An entry that another ledger's entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Same {
-    pub winner: u32,
-    pub loser: u32,
+struct Same {
+    winner: u32,
+    loser: u32,
 }
 
 /// Pairs of entries of different ledgers that are one call, each loser once: by the provider's request id;
 /// else, where one of them has no such id, by provider, model, equal quantities with tokens among them, and
 /// starts at most 5 seconds apart, one to one and the nearest first in the order of time.
-pub(super) fn find(facts: &Facts) -> Vec<Same> {
+fn find(facts: &Facts) -> Vec<Same> {
     if facts.ledgers.len() < 2 {
         return Vec::new();
     }
     let mut same = by_id(facts);
     let taken: BTreeSet<u32> = same.iter().map(|pair| pair.loser).collect();
     same.extend(by_content(facts, &taken));
-    same.sort_by_key(|pair| pair.loser);
     same
 }
 
@@ -113,26 +112,23 @@ fn pairs(facts: &Facts, entries: &[u32]) -> Vec<Same> {
     same
 }
 
-/// Takes the losers out. What the winner does not say is taken from the other: the provider's request id,
-/// who bears the call, and whose key and money it was.
-pub(super) fn settle(facts: &mut Facts, same: &[Same], calls: &mut Findings) {
+/// Takes the entries out that another ledger's stand for, and says of which ledger and day they were. What the
+/// winner does not say is taken from the other: the provider's request id, who bears the call, whose money it was.
+pub(super) fn settle(facts: &mut Facts, findings: &mut Findings) -> Vec<(u16, Option<NaiveDate>)> {
+    let mut same = find(facts);
     // What is taken from whom must not hang on the order of reading.
-    let mut in_order = same.to_vec();
-    in_order.sort_by_key(|pair| facts.entry_order(pair.loser));
-    for pair in &in_order {
-        let (Some(winner), Some(loser)) =
-            (facts.entries.get(pair.winner as usize).copied(), facts.entries.get(pair.loser as usize).copied())
-        else {
-            continue;
-        };
+    same.sort_by_key(|pair| facts.entry_order(pair.loser));
+    let mut left_out = Vec::with_capacity(same.len());
+    for pair in &same {
+        let at = |index: u32| facts.entries.get(index as usize).copied();
+        let (Some(winner), Some(loser)) = (at(pair.winner), at(pair.loser)) else { continue };
         let (own, other) = (*facts.entry_kind(&winner), *facts.entry_kind(&loser));
-        let note = Note { finding: Finding::InAnotherLedger, amount: Amount::from_atto(loser.cost.atto()) };
-        calls.add(other.ledger, day_of(loser.day), note, other.currency, facts.calls.text(loser.call));
+        let day = day_of(loser.day);
+        let note = Note { finding: Finding::InAnotherLedger, amount: loser.cost };
+        findings.add(other.ledger, day, note, other.currency, facts.calls.text(loser.call));
+        left_out.push((other.ledger, Some(day)));
         let or = |own: Sym, other: Sym| if own == NONE { other } else { own };
         let kind = EntryKind {
-            account: or(own.account, other.account),
-            sub_account: or(own.sub_account, other.sub_account),
-            api_key_id: or(own.api_key_id, other.api_key_id),
             team: or(own.team, other.team),
             feature: or(own.feature, other.feature),
             client: or(own.client, other.client),
@@ -145,25 +141,26 @@ pub(super) fn settle(facts: &mut Facts, same: &[Same], calls: &mut Findings) {
             winner.request = or(winner.request, loser.request);
         }
     }
-    let losers: BTreeSet<u32> = same.iter().map(|pair| pair.loser).collect();
+    take_out(facts, &same);
+    left_out
+}
+
+fn take_out(facts: &mut Facts, same: &[Same]) {
+    let mut losers: Vec<u32> = same.iter().map(|pair| pair.loser).collect();
     if losers.is_empty() {
         return;
     }
-    let mut moved: Vec<u32> = Vec::with_capacity(facts.entries.len());
-    let mut kept = 0;
-    for index in 0..facts.entries.len() as u32 {
-        let lost = losers.contains(&index);
-        moved.push(if lost { u32::MAX } else { kept });
-        kept += u32::from(!lost);
-    }
+    losers.sort_unstable();
     let mut index = 0;
     facts.entries.retain(|_| {
         index += 1;
-        !losers.contains(&(index - 1))
+        losers.binary_search(&(index - 1)).is_err()
     });
-    let new = |old: u32| moved.get(old as usize).copied().unwrap_or(u32::MAX);
-    facts.asides.retain(|aside| new(aside.entry) != u32::MAX);
-    for aside in &mut facts.asides {
-        aside.entry = new(aside.entry);
-    }
+    facts.asides.retain_mut(|aside| match losers.binary_search(&aside.entry) {
+        Ok(_) => false,
+        Err(before) => {
+            aside.entry -= before as u32;
+            true
+        }
+    });
 }

@@ -385,6 +385,24 @@ pub struct LedgerFinding {
     pub examples: String,
 }
 
+/// A row of `restatements.csv`: a slice that says something else than before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restatement {
+    pub charge_date: NaiveDate,
+    pub provider: String,
+    pub account: String,
+    pub endpoint: String,
+    /// The business date of the run that first saw it.
+    pub restated_on: NaiveDate,
+    /// Versions count from 1; this is the newer of the two.
+    pub version: u64,
+    /// Before and after.
+    pub rows: (u64, u64),
+    pub old: Option<Amount>,
+    pub new: Option<Amount>,
+    pub currency: Option<Currency>,
+}
+
 /// Everything the stages say about a snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -395,6 +413,7 @@ pub struct Outcome {
     pub quarantine: Vec<Quarantine>,
     pub ledger_findings: Vec<LedgerFinding>,
     pub controls: Vec<Control>,
+    pub restatements: Vec<Restatement>,
     /// Spikes of the window, oldest first.
     pub spikes: Vec<Spike>,
 }

@@ -1,38 +1,25 @@
 //! Texts as small numbers: every distinct text is kept once, and rows carry its number. This is also
 //! the hash phase of the request match, so that the join itself works on integers.
 
+use super::texts::Texts;
+pub use super::texts::{NONE, Sym};
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-/// The number of a text in a [`Symbols`]; 0 is "none" in every table.
-pub type Sym = u32;
-/// No text.
-pub const NONE: Sym = 0;
-
 /// Distinct texts, numbered from 1 in the order in which they were first seen. Numbers depend on that
 /// order, so nothing that is published may be sorted by them.
+#[derive(Default)]
 pub struct Symbols {
     hasher: hashbrown::DefaultHashBuilder,
     /// Each number with its text's hash, so that neither growing nor most lookups touch the texts.
     table: HashTable<(u32, Sym)>,
-    /// All texts one after the other; `ends[n]` is where text `n` stops.
-    arena: String,
-    ends: Vec<usize>,
-}
-
-impl Default for Symbols {
-    fn default() -> Self {
-        // Number 0 is the empty text, so that "none" reads as an empty cell.
-        Symbols { hasher: Default::default(), table: HashTable::new(), arena: String::new(), ends: vec![0] }
-    }
+    texts: Texts,
 }
 
 impl Symbols {
     /// Makes room for so many more texts, such as ids: nothing is moved while they come.
     pub fn expect(&mut self, texts: usize) {
-        // Ids of requests are UUIDs more often than not.
-        self.arena.reserve(texts.saturating_mul(36));
-        self.ends.reserve(texts);
+        self.texts.expect(texts);
         self.table.reserve(texts, |(hash, _)| spread(*hash));
     }
 
@@ -45,9 +32,7 @@ impl Symbols {
         if let Some(found) = self.find_hashed(hash, text) {
             return found;
         }
-        let number = self.ends.len() as Sym;
-        self.arena.push_str(text);
-        self.ends.push(self.arena.len());
+        let number = self.texts.push(text);
         self.table.insert_unique(spread(hash), (hash, number), |(hash, _)| spread(*hash));
         number
     }
@@ -72,8 +57,8 @@ impl Symbols {
         (hash ^ (hash >> 32)) as u32
     }
 
-    /// Takes in all texts of another table: at the index of each of its numbers, the number here.
-    pub fn absorb(&mut self, other: &Symbols) -> Vec<Sym> {
+    /// Takes in all these texts: at the index of each of their numbers, the number here.
+    pub fn absorb(&mut self, other: &Texts) -> Vec<Sym> {
         let mut numbers = vec![NONE; other.len()];
         // Nearly all of them are known: looking them up is work for all processors, adding the rest is not.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -96,18 +81,17 @@ impl Symbols {
 
     /// The text of a number; empty for [`NONE`].
     pub fn text(&self, number: Sym) -> &str {
-        let at = number as usize;
-        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or(0) };
-        self.ends.get(at).and_then(|end| self.arena.get(start..*end)).unwrap_or_default()
+        self.texts.text(number)
     }
 
     /// How many numbers are in use, [`NONE`] included.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.texts.len()
     }
 
+    /// There is no text but the empty one.
     pub fn is_empty(&self) -> bool {
-        self.ends.len() == 1
+        self.texts.is_empty()
     }
 }
 
@@ -139,11 +123,11 @@ mod tests {
     #[test]
     fn one_table_takes_in_another() {
         let number_of = |symbols: &Symbols, text: &str| symbols.find(text).unwrap_or(NONE);
-        let (mut one, mut other) = (Symbols::default(), Symbols::default());
+        let (mut one, mut other) = (Symbols::default(), Texts::default());
         one.expect(10);
         for n in 0..40_000 {
             one.number(&format!("request-{n}"));
-            other.number(&format!("request-{}", n + 30_000));
+            other.push(&format!("request-{}", n + 30_000));
         }
         let numbers = one.absorb(&other);
         assert_eq!((numbers.len(), one.len()), (40_001, 70_001));

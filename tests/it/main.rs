@@ -8,6 +8,9 @@ mod crash;
 mod demo;
 mod docs;
 mod errors;
+#[allow(dead_code)] // Each test takes the steps that it needs.
+mod fault_server;
+mod faults;
 mod foreign;
 mod foreign_databases;
 mod laws;

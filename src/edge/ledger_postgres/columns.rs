@@ -4,7 +4,7 @@ use super::connect::bounded;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::edge::ledger::{listed, missing_columns};
 use crate::edge::ledger_cells::{COLUMNS, Column, Holds, missing};
-use crate::edge::ledger_query::{Query, quoted};
+use crate::edge::ledger_query::{Query, quoted, statement};
 use crate::job::Postgres;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
@@ -99,14 +99,7 @@ pub fn native(place: &str, table: &str, found: &[Found], tables: &[String]) -> R
         _ => "true",
     };
     let of = |span: &str| {
-        QUERY
-            .lines()
-            .filter(|line| !line.starts_with("--"))
-            .collect::<Vec<_>>()
-            .join(" ")
-            .replace("{columns}", &expressions.join(", "))
-            .replace("{table}", &quoted(table))
-            .replace("{span}", span)
+        statement(QUERY).replace("{columns}", &expressions.join(", ")).replace("{table}", &quoted(table)).replace("{span}", span)
     };
     let may_be_undated = dated && !started.is_some_and(|column| column.not_null && column.kind == "date");
     Ok(Query { sql: of(span), undated: may_be_undated.then(|| of(UNDATED)), columns, by_day: dated })

@@ -2,7 +2,7 @@
 
 use super::faults::fault;
 use crate::domain::fault::{ExitCode, Fault};
-use crate::edge::secrets;
+use crate::edge::secrets::Secret;
 use crate::job::{Postgres, Tls};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
@@ -30,7 +30,7 @@ pub async fn connect(server: &Postgres) -> Result<PgConnection, Fault> {
         let what = format!("{name} is set in the environment and would change the connection");
         return Err(Fault::new(ExitCode::Config, place, what, format!("run with {name} unset: the job file alone decides")));
     }
-    let password = server.password.as_deref().map(secrets::read).transpose()?;
+    let password = server.password.as_ref().map(Secret::open).transpose()?;
     let authority = match &server.tls_ca {
         // Where there is none an empty list stands, or the driver would take one from the environment.
         None => Vec::new(),

@@ -2,7 +2,7 @@
 //! be written exactly are refused, never converted.
 
 use super::{Content, EachPage, Input, unreadable};
-use crate::adapters::columns::{Cells, Columns, Values};
+use crate::adapters::columns::{Cells, Columns, TextColumn, Values, WholeColumn};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::from_count;
 use chrono::SecondsFormat;
@@ -20,6 +20,7 @@ pub(super) fn pages(path: &Path, shown: &str, sha256: &str, each: &mut EachPage<
     let file = File::open(path).map_err(|error| unreadable(shown, &error))?;
     let metadata = guarded(shown, || ParquetReader::new(file).get_metadata().cloned())?;
     let groups: Vec<usize> = metadata.row_groups.iter().map(|group| group.num_rows()).collect();
+    let file_rows = groups.iter().sum();
     let mut number = 0;
     for (offset, length) in batches(&groups) {
         let file = File::open(path).map_err(|error| unreadable(shown, &error))?;
@@ -36,10 +37,11 @@ pub(super) fn pages(path: &Path, shown: &str, sha256: &str, each: &mut EachPage<
         loop {
             number += 1;
             let mut rows = frame.slice(from as i64, PAGE_ROWS);
-            rows.align_chunks_par();
+            rows.rechunk_mut_par();
             texts_of_dictionaries(&mut rows, shown)?;
             let columns = columns(&rows, shown)?;
-            each(Input { file: shown, sha256, page: &format!("{shown}#{number}"), content: Content::Columns(&columns) })?;
+            let page = format!("{shown}#{number}");
+            each(Input { file: shown, sha256, page: &page, content: Content::Columns(&columns), file_rows })?;
             from += PAGE_ROWS;
             if from >= length {
                 break;
@@ -137,7 +139,7 @@ fn refused(shown: &str, column: &str, kind: &DataType) -> Fault {
 /// The cells of a column that lies in one piece; `None` for a type that has no exact form.
 pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
     Some(match series.dtype() {
-        DataType::String => Cells::Text(series.str().ok()?.iter().collect()),
+        DataType::String => Cells::Text(series.str().ok()?),
         DataType::Boolean => Cells::Truth(series.bool().ok()?.iter().collect()),
         DataType::Decimal(_, scale) => Cells::Decimal(values(series.decimal().ok()?.physical())?, u32::try_from(*scale).ok()?),
         DataType::Date => Cells::Day(series.date().ok()?.physical().iter().collect()),
@@ -150,12 +152,28 @@ pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
             Cells::Instant(values(series.datetime().ok()?.physical())?, second)
         }
         DataType::Null => Cells::Nothing,
-        kind if kind.is_integer() => {
-            let wide = series.strict_cast(&DataType::Int128).ok()?;
-            Cells::Whole(wide.i128().ok()?.iter().collect())
-        }
+        DataType::Int8 => Cells::Whole(whole(series.i8().ok()?)?),
+        DataType::Int16 => Cells::Whole(whole(series.i16().ok()?)?),
+        DataType::Int32 => Cells::Whole(whole(series.i32().ok()?)?),
+        DataType::Int64 => Cells::Whole(whole(series.i64().ok()?)?),
+        DataType::UInt8 => Cells::Whole(whole(series.u8().ok()?)?),
+        DataType::UInt16 => Cells::Whole(whole(series.u16().ok()?)?),
+        DataType::UInt32 => Cells::Whole(whole(series.u32().ok()?)?),
+        DataType::UInt64 => Cells::Whole(whole(series.u64().ok()?)?),
+        DataType::Int128 => Cells::Whole(whole(series.i128().ok()?)?),
         _ => return None,
     })
+}
+
+impl TextColumn for StringChunked {
+    fn text(&self, row: usize) -> Option<&str> {
+        if row < self.len() { self.get(row) } else { None }
+    }
+}
+
+/// The whole numbers of a column that lies in one piece.
+fn whole<'s, T: PolarsNumericType<Native: Into<i128>>>(column: &'s ChunkedArray<T>) -> Option<Box<dyn WholeColumn + 's>> {
+    Some(Box::new(values(column)?))
 }
 
 /// The values of a column that lies in one piece.
@@ -172,14 +190,14 @@ fn values<T: PolarsNumericType>(column: &ChunkedArray<T>) -> Option<Values<'_, T
 /// Writes the value of a row into `out`, or returns it where it is text already. Null is an empty cell.
 fn write_cell<'a>(cells: &Cells<'a>, row: usize, out: &mut String) -> Result<Option<&'a str>, fmt::Error> {
     match cells {
-        Cells::Text(values) => return Ok(Some(values.get(row).copied().flatten().unwrap_or_default())),
+        Cells::Text(values) => return Ok(Some(values.text(row).unwrap_or_default())),
         Cells::Truth(values) => {
             if let Some(value) = values.get(row).copied().flatten() {
                 write!(out, "{value}")?;
             }
         }
         Cells::Whole(values) => {
-            if let Some(value) = values.get(row).copied().flatten() {
+            if let Some(value) = values.whole(row) {
                 write!(out, "{value}")?;
             }
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::adapters::{BadPage, Measures, Page, Report};
 use crate::domain::usage::{Line, Precision};
+use crate::job::secret::{SecretPlace, SecretRef};
 use crate::job::testing::{Case, assert_faults, assert_robust};
 use crate::job::{LedgerPlace, Postgres, Tls};
 use chrono::NaiveDate;
@@ -123,7 +124,7 @@ fn reads_every_key() {
         port: 6432,
         database: "app".to_string(),
         user: "tieout".to_string(),
-        password: Some("cred:ledger".to_string()),
+        password: Some(SecretRef { place: SecretPlace::Credential("ledger".to_string()), at: "jobs/demo.toml:34".to_string() }),
         tls: Tls::VerifyFull,
         tls_ca: Some(PathBuf::from("jobs/ca.pem")),
         statement_seconds: 60,
@@ -214,7 +215,7 @@ fn faults_at_the_top() {
             "zzz = 1\nqqqq = 2",
             1,
             "unknown key \"zzz\"",
-            "known keys here: name, reporting_currency, time_zone, as_of, output, state, teams, prices, names, fx, byte_order_mark, window, ledger, source, spikes",
+            "known keys here: name, reporting_currency, time_zone, as_of, output, state, teams, prices, names, fx, byte_order_mark, window, limits, ledger, source, spikes",
         ),
         ("name = \"d\"\nsettle_days = 2", 2, "unknown key \"settle_days\"", "\"settle_days\" belongs to [[source]]"),
         ("name = 5", 1, "name: expected text in quotes, found 5", "for example: name = \"nightly\""),
@@ -375,7 +376,7 @@ fn faults_in_ledgers() {
             "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\npassword = \"hunter2hunter2\"",
             10,
             "password: expected a reference to a secret",
-            "write cred:name, file:/path or env:NAME: a job file holds no secrets",
+            "write where the secret is: \"cred:name\", \"file:/path\" or \"env:NAME\"; never the secret itself",
         ),
         (
             "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"/run\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"require\"",

@@ -55,9 +55,6 @@ pub fn filled(rows: &[Row], at: usize, pairs: &[(usize, usize)]) -> Row {
     let mut others: Vec<&Row> = pairs.iter().filter(|(winner, _)| *winner == at).map(|(_, loser)| &rows[*loser]).collect();
     others.sort_by_key(|other| order(other));
     for other in others {
-        row.account = row.account.or(other.account);
-        row.sub_account = row.sub_account.or(other.sub_account);
-        row.api_key_id = row.api_key_id.or(other.api_key_id);
         row.team = row.team.or(other.team);
         row.feature = row.feature.or(other.feature);
         row.client = row.client.or(other.client);

@@ -258,22 +258,17 @@ fn entries(world: &World, counts: &mut Counts) -> Vec<Used> {
     }
     let pairs = overlap::pairs(&rows);
     let lost = |at: usize| pairs.iter().any(|(_, loser)| *loser == at);
+    let rows: Vec<Row> = (0..rows.len()).filter(|at| !lost(*at)).map(|at| overlap::filled(&rows, at, &pairs)).collect();
     let mut used: Vec<Used> = Vec::new();
-    for (at, row) in rows.iter().enumerate().filter(|(at, _)| !lost(*at)) {
+    for row in &rows {
         // The first row that names an id stands for the call; ties of time go by our own id.
-        let first = rows
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| !lost(*other))
-            .map(|(_, other)| other)
-            .filter(|other| {
-                row.provider_request_id.is_some()
-                    && (other.provider, other.provider_request_id) == (row.provider, row.provider_request_id)
-            })
-            .min_by_key(|other| (other.started_at, other.request_id));
+        let named = |other: &&Row| {
+            row.provider_request_id.is_some()
+                && (other.provider, other.provider_request_id) == (row.provider, row.provider_request_id)
+        };
+        let first = rows.iter().filter(named).min_by_key(|other| (other.started_at, other.request_id));
         let duplicate = first.is_some_and(|first| first.request_id != row.request_id);
-        let row = overlap::filled(&rows, at, &pairs);
-        used.push(Used { duplicate, ..expect(world, &row) });
+        used.push(Used { duplicate, ..expect(world, row) });
     }
     counts.duplicates += pairs.len() as u64;
     let unreadable = world.unreadable.iter().filter(|row| row.day.is_none_or(|day| world.window.contains(day))).count() as u64;

@@ -1,0 +1,160 @@
+//! What a run has to ask: the days that may still change or were never seen, of every account with an API.
+
+use super::super::state::State;
+use super::super::state::slices::{Owner, SliceRow};
+use crate::adapters::request::{Account, Request};
+use crate::adapters::{self, Adapter};
+use crate::domain::fault::{ExitCode, Fault};
+use crate::domain::period::Days;
+use crate::job::{Api, Job, Source};
+use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Chains of pages that speak for the same days of a report: they land together or not at all.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub report: &'static str,
+    pub days: BTreeSet<NaiveDate>,
+    /// The first request of each chain.
+    pub chains: Vec<Request>,
+}
+
+/// What is asked for one account.
+pub struct Asked<'j> {
+    pub adapter: &'static dyn Adapter,
+    pub api: &'j Api,
+    pub owner: Owner,
+    /// `openai`, or `openai/org-acme` where the job has several accounts of the provider.
+    pub place: String,
+    pub groups: Vec<Group>,
+    /// Answers that are fresh enough to be used again.
+    pub reused: usize,
+}
+
+/// Moments that decide what is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    pub window: Days,
+    /// The moment that the run speaks for.
+    pub as_of: DateTime<Utc>,
+    /// The clock's.
+    pub now: DateTime<Utc>,
+}
+
+/// What to ask for a source; `None` where the job has only files of it.
+///
+/// # Errors
+/// [`ExitCode::Config`] for settings that the provider needs and the job lacks, and for a provider that has no
+/// API; what the state says.
+pub fn of_source<'j>(job: &'j Job, source: &'j Source, state: &mut State, moments: &Moments) -> Result<Option<Asked<'j>>, Fault> {
+    let Some(api) = &source.api else { return Ok(None) };
+    let place = place(job, source);
+    let adapter = adapters::find(&source.provider)
+        .ok_or_else(|| Fault::new(ExitCode::Internal, place.clone(), "there is no adapter for it", "report this as a bug"))?;
+    let owner = Owner { provider: source.provider.clone(), account: source.account.clone() };
+    let slices = state.slices(&owner, moments.window)?;
+    let known: BTreeMap<(&str, NaiveDate), &SliceRow> =
+        slices.iter().map(|slice| ((slice.endpoint.as_str(), slice.day), slice)).collect();
+    let trailing = trailing(adapter, api);
+    let all = groups(requests(adapter, source, api, moments.window, &place)?);
+    let due = |group: &Group, day: &NaiveDate| known.get(&(group.report, *day)).is_none_or(|slice| is_due(slice, trailing));
+    let first = all.iter().flat_map(|group| group.days.iter().filter(|day| due(group, day))).min().copied();
+    let Some(first) = first else {
+        return Ok(Some(Asked { adapter, api, owner, place, groups: Vec::new(), reused: all.len() }));
+    };
+    let days = Days { from: first.max(moments.window.from), to: moments.window.to };
+    let (mut groups, mut reused) = (groups(requests(adapter, source, api, days, &place)?), 0);
+    groups.retain(|group| {
+        let fresh = |day: &NaiveDate| {
+            known.get(&(group.report, *day)).is_some_and(|slice| {
+                let age = moments.now - slice.fetched_at;
+                age >= Duration::zero() && age.to_std().is_ok_and(|age| age < job.limits.freshness)
+            })
+        };
+        let again = !group.days.iter().all(fresh);
+        reused += usize::from(!again);
+        again
+    });
+    Ok(Some(Asked { adapter, api, owner, place, groups, reused }))
+}
+
+/// How messages call a source.
+pub fn place(job: &Job, source: &Source) -> String {
+    let several = job.sources.iter().filter(|other| other.provider == source.provider).count() > 1;
+    if several { format!("{}/{}", source.provider, source.account) } else { source.provider.clone() }
+}
+
+/// Days before the as-of day that are asked again each night.
+pub fn trailing(adapter: &dyn Adapter, api: &Api) -> u32 {
+    api.trailing_days.unwrap_or_else(|| adapter.limits().trailing_days)
+}
+
+/// The provider may have changed the slice since it was fetched: that was before its trailing days were over.
+pub fn is_due(slice: &SliceRow, trailing_days: u32) -> bool {
+    let end = slice.day.and_time(NaiveTime::MIN).and_utc() + Duration::days(1 + i64::from(trailing_days));
+    slice.as_of < end
+}
+
+/// The first requests for these days.
+///
+/// # Errors
+/// As [`of_source`].
+pub fn requests(adapter: &dyn Adapter, source: &Source, api: &Api, days: Days, place: &str) -> Result<Vec<Request>, Fault> {
+    let account = Account { name: &source.account, settings: &api.settings };
+    let requests = adapter
+        .requests(&account, days)
+        .map_err(|bad| Fault::new(ExitCode::Config, api.secret.at.clone(), format!("{place}: {}", bad.what), bad.hint))?;
+    if let Some(other) = requests.iter().find(|request| adapter.reports().iter().all(|report| report.name != request.report)) {
+        let what = format!("asks for {:?}, which is none of its reports", other.report);
+        return Err(Fault::new(ExitCode::Internal, place, what, "report this as a bug"));
+    }
+    if requests.is_empty() {
+        let what = format!("{place}: this provider has nothing to fetch");
+        let hint = "take [source.api] out and name its exports under [[source.pull]]";
+        return Err(Fault::new(ExitCode::Config, api.secret.at.clone(), what, hint));
+    }
+    Ok(requests)
+}
+
+/// Chains of a report whose days overlap belong together.
+fn groups(requests: Vec<Request>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for request in requests {
+        let days: BTreeSet<NaiveDate> = request.days.iter().collect();
+        let mut group = Group { report: request.report, days, chains: vec![request] };
+        let overlaps = |other: &Group, group: &Group| other.report == group.report && !other.days.is_disjoint(&group.days);
+        // One chain may join several groups that had nothing to do with each other.
+        while let Some(at) = groups.iter().position(|other| overlaps(other, &group)) {
+            let mut joined = groups.remove(at);
+            joined.days.append(&mut group.days);
+            joined.chains.append(&mut group.chains);
+            group = joined;
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::request::Auth;
+
+    #[test]
+    fn chains_of_the_same_days_are_one_answer() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let request = |report: &'static str, from: &str, to: &str| {
+            Request::get(report, Days { from: day(from), to: day(to) }, "https://example.test", "/", Auth::Bearer)
+        };
+        let found = groups(vec![
+            request("costs", "2026-11-01", "2026-11-03"),
+            request("usage", "2026-11-01", "2026-11-03"),
+            request("costs", "2026-11-05", "2026-11-06"),
+            request("costs", "2026-11-03", "2026-11-05"),
+            request("costs", "2026-11-02", "2026-11-04"),
+        ]);
+        let shown: Vec<(&str, usize, usize)> =
+            found.iter().map(|group| (group.report, group.chains.len(), group.days.len())).collect();
+        assert_eq!(shown, [("usage", 1, 2), ("costs", 1, 1), ("costs", 3, 4)]);
+    }
+}

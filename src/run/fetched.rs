@@ -1,0 +1,186 @@
+//! The fetched side of a run: pull, hand on what is stored, and say what came of it. Only connects.
+
+use super::Options;
+use super::reference::Loaded;
+use super::snapshot::Fetched;
+use crate::domain::fault::{ExitCode, Fault};
+use crate::domain::money::{Amount, Currency};
+use crate::edge::http::deadline;
+use crate::edge::log::Progress;
+use crate::edge::pull::{self, Moments, Pull, Pulled, SliceKey};
+use crate::edge::state::State;
+use crate::edge::state::slices::{Landing, Owner, VersionStep};
+use crate::stages::fetched::{SliceName, mark, restate};
+use crate::stages::results::{Outcome, Restatement, SliceStatus};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// What a run fetches with.
+pub struct Fetching {
+    pub moments: Moments,
+    pub landing: Landing,
+    secrets: pull::Secrets,
+    until: Instant,
+}
+
+impl Fetching {
+    /// Reads the secrets that the run needs: before any network call.
+    ///
+    /// # Errors
+    /// The first secret that cannot be read (78).
+    pub fn prepare(loaded: &Loaded, options: &Options, now: DateTime<Utc>) -> Result<Fetching, Fault> {
+        let reference = &loaded.reference;
+        let secrets = if options.offline { Default::default() } else { pull::secrets(&loaded.job)? };
+        let moments = Moments { window: reference.window, as_of: reference.as_of, now };
+        let business_date = reference.business_date();
+        let landing = Landing { as_of: reference.as_of, business_date, accept_shrink: options.accept_shrink };
+        Ok(Fetching { moments, landing, secrets, until: deadline(Instant::now(), options.deadline) })
+    }
+
+    /// Fetches what is due, unless the run is offline.
+    ///
+    /// # Errors
+    /// When nothing at all can be used, or the run insists on all: the fault that stands for the others
+    /// (reliability.md section 2). What settings, state and disk say.
+    pub fn pull(&self, loaded: &Loaded, options: &Options, state: &mut State, progress: &Progress) -> Result<Pulled, Fault> {
+        let job = &loaded.job;
+        let mut pulled = if options.offline {
+            Pulled::default()
+        } else {
+            let run_id = state.run_id().to_string();
+            let pull = Pull { job, moments: self.moments, landing: self.landing, until: self.until, run_id: &run_id };
+            pull::pull(&pull, &self.secrets, state, progress)?
+        };
+        let has_files = job.sources.iter().any(|source| !source.pulls.is_empty());
+        let nothing = pulled.usable == 0 && !has_files;
+        if let Some(worst) = pull::worst(&pulled.faults).filter(|_| nothing || options.require_complete) {
+            let more = pulled.faults.len() - 1;
+            let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+            return Err(Fault { what: format!("{}{more}", worst.what), ..worst });
+        }
+        pulled.unfetched.extend(pull::overdue(job, &self.moments, state)?);
+        Ok(pulled)
+    }
+
+    /// What is stored for each source of the job.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn stored(&self, loaded: &Loaded, state: &mut State) -> Result<Fetched, Fault> {
+        let mut fetched = Fetched::new();
+        for (number, owner) in owners(loaded) {
+            fetched.push((number, state.stored(&owner, self.moments.window)?));
+        }
+        Ok(fetched)
+    }
+
+    /// Goes back to the version before for slices that this run has fetched and that are off by a unit
+    /// (reliability.md section 3, "Unit guard"). True when something was held back: then read again.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn hold_back(&self, loaded: &Loaded, outcome: &Outcome, state: &mut State, progress: &Progress) -> Result<bool, Fault> {
+        let mut held = 0u32;
+        let owners: BTreeSet<Owner> = owners(loaded).into_iter().map(|(_, owner)| owner).collect();
+        for slice in outcome.coverage.iter().filter(|slice| slice.status == SliceStatus::Suspect) {
+            let owner = Owner { provider: slice.provider.clone(), account: slice.account.clone() };
+            if let Some(day) = slice.charge_date.filter(|_| owners.contains(&owner) && !self.landing.accept_shrink) {
+                held += u32::from(state.hold_back(&owner, &slice.endpoint, day, &self.landing)?);
+            }
+        }
+        if held > 0 {
+            progress.line(&format!("warning: {held} slices are off by one factor from the ledger; the versions before stand"));
+        }
+        Ok(held > 0)
+    }
+
+    /// Completes the outcome with what the state knows of the slices.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn tell(&self, loaded: &Loaded, pulled: &Pulled, outcome: &mut Outcome, state: &mut State) -> Result<(), Fault> {
+        let mut held = BTreeSet::new();
+        for (_, owner) in owners(loaded) {
+            for (endpoint, day) in state.held(&owner, self.moments.window)? {
+                held.insert(name(&(owner.clone(), endpoint, day)));
+            }
+        }
+        mark(outcome, &pulled.unfetched.iter().map(name).collect(), &held);
+        let steps = state.version_steps(self.moments.window)?;
+        restate(outcome, steps.iter().flat_map(restatements).collect());
+        Ok(())
+    }
+}
+
+/// What earlier runs have fetched, for commands that only look. Nothing where the job fetches nothing.
+///
+/// # Errors
+/// The state cannot be read, or a run is under way.
+pub fn recorded(loaded: &Loaded) -> Result<Fetched, Fault> {
+    let state = &loaded.job.state;
+    let owners = owners(loaded);
+    if owners.is_empty() || !state.join("state.db").exists() {
+        return Ok(Fetched::new());
+    }
+    let mut state = State::open(state, "looking")?;
+    owners.into_iter().map(|(number, owner)| Ok((number, state.stored(&owner, loaded.reference.window)?))).collect()
+}
+
+/// Sources with an API, with their places in the job.
+fn owners(loaded: &Loaded) -> Vec<(usize, Owner)> {
+    let sources = loaded.job.sources.iter().enumerate().filter(|(_, source)| source.api.is_some());
+    sources
+        .map(|(number, source)| (number, Owner { provider: source.provider.clone(), account: source.account.clone() }))
+        .collect()
+}
+
+fn name((owner, endpoint, day): &SliceKey) -> SliceName {
+    SliceName { provider: owner.provider.clone(), account: owner.account.clone(), endpoint: endpoint.clone(), day: *day }
+}
+
+/// One row for each currency that the slice had or has.
+fn restatements(step: &VersionStep) -> Vec<Restatement> {
+    let read = |text: &str| -> BTreeMap<Currency, Amount> {
+        let amounts: BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
+        amounts.iter().filter_map(|(code, amount)| Some((Currency::parse(code).ok()?, Amount::parse(amount).ok()?))).collect()
+    };
+    let (old, new) = (read(&step.amounts.0), read(&step.amounts.1));
+    let currencies: BTreeSet<Option<Currency>> = old.keys().chain(new.keys()).copied().map(Some).collect();
+    let row = |currency: Option<Currency>| {
+        let amount = |of: &BTreeMap<Currency, Amount>| currency.map(|currency| of.get(&currency).copied().unwrap_or_default());
+        Restatement {
+            charge_date: step.day,
+            provider: step.owner.provider.clone(),
+            account: step.owner.account.clone(),
+            endpoint: step.endpoint.clone(),
+            restated_on: step.seen_on,
+            version: u64::from(step.version),
+            rows: step.rows,
+            old: amount(&old),
+            new: amount(&new),
+            currency,
+        }
+    };
+    if currencies.is_empty() { vec![row(None)] } else { currencies.into_iter().map(row).collect() }
+}
+
+/// Tries every credential with one cheap question (`check --online`).
+///
+/// # Errors
+/// The first secret that does not work.
+pub fn try_credentials(loaded: &Loaded, now: DateTime<Utc>) -> Result<Vec<String>, Fault> {
+    let moments = Moments { window: loaded.reference.window, as_of: loaded.reference.as_of, now };
+    let until = deadline(Instant::now(), loaded.job.limits.provider);
+    pull::try_credentials(&loaded.job, &moments, &pull::secrets(&loaded.job)?, until)
+}
+
+/// The run insists on a complete picture and there is none.
+pub fn incomplete(loaded: &Loaded, outcome: &Outcome) -> Fault {
+    let whole = |status| matches!(status, SliceStatus::Complete | SliceStatus::Provisional);
+    let lacking = outcome.coverage.iter().filter(|slice| !whole(slice.status)).count();
+    // What an API has not brought may come with the next run; what a file lacks does not come by itself.
+    let code = if owners(loaded).is_empty() { ExitCode::Data } else { ExitCode::TempFail };
+    let what = format!("{lacking} slices are missing, stale or suspect, and the run was to be complete");
+    Fault::new(code, loaded.job.file.display().to_string(), what, "run without --require-complete to see them in coverage.csv")
+}
