@@ -3,6 +3,8 @@
 
 use super::BadPage;
 use crate::domain::money::{Amount, Read};
+use crate::domain::period::parse_day;
+use chrono::NaiveDate;
 use serde_json::Value;
 
 /// Parses a JSON page. Numbers keep their digits.
@@ -47,6 +49,13 @@ pub fn cursor(bytes: &[u8], more: &str, cursor: &str) -> Result<Option<String>, 
             Err(BadPage::new(what, "run again; if it stays so, the provider's paging is broken: tell its support"))
         }
     }
+}
+
+/// The day in a file's name, for answers that do not say when they were given: `credits-2026-11-18-001.json`.
+pub fn named_day(file: &str) -> Option<NaiveDate> {
+    let bytes = file.as_bytes();
+    let texts = (0..bytes.len()).filter_map(|at| file.get(at..at + 10));
+    texts.filter(|text| text.as_bytes().get(4) == Some(&b'-')).find_map(parse_day)
 }
 
 /// A text field; `None` when absent or null.

@@ -6,7 +6,7 @@ mod bfl;
 pub mod columns;
 mod elevenlabs;
 mod fal;
-mod fields;
+pub mod fields;
 mod google;
 mod groq;
 mod heygen;
@@ -65,6 +65,13 @@ pub trait Adapter: Sync {
 
     /// The reports it reads.
     fn reports(&self) -> &'static [Report];
+
+    /// Whether a row's words (period, project, model, meter, …) tell it from every other row of the report: then a row
+    /// that stands on two pages is one row, and two pages that give it different figures contradict each other. False
+    /// where equal rows are all money.
+    fn rows_are_keyed(&self, _report: &Report) -> bool {
+        true
+    }
 
     /// Days after the end of a UTC day until its figures are taken as settled, unless the job says otherwise.
     fn settle_days(&self) -> u32;

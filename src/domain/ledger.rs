@@ -97,6 +97,8 @@ pub struct LedgerEntry<'a> {
     pub reasoning_tokens: Option<Amount>,
     pub expected_cost: Option<Amount>,
     pub expected_currency: Option<Currency>,
+    /// What the provider's answer said that the call cost, in `expected_currency`.
+    pub reported_cost: Option<Amount>,
     /// Behind an aggregator: who served the call.
     pub upstream_provider: Option<&'a str>,
     /// The aggregator's estimate of what that costs, in `expected_currency`.

@@ -101,6 +101,15 @@ pub enum Measures {
     Quantity,
     /// Estimates that overlap what other reports bill: shown beside the books, never in them.
     Estimate,
+    /// What is left on a prepaid account: no charge. Shown beside the books, to check them against what it fell by.
+    Balance,
+}
+
+impl Measures {
+    /// Whether its figures are shown beside the books and never in them.
+    pub const fn is_beside(self) -> bool {
+        matches!(self, Measures::Estimate | Measures::Balance)
+    }
 }
 
 /// How a source writes its amounts: what a difference within its own precision may come to

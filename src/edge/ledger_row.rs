@@ -191,6 +191,7 @@ fn entry<'a>(
         reasoning_tokens: from.number(Column::ReasoningTokens, QUANTITY_LIMIT)?,
         expected_cost: from.number(Column::ExpectedCost, MONEY_LIMIT)?,
         expected_currency: from.currency()?,
+        reported_cost: from.number(Column::ReportedCost, MONEY_LIMIT)?,
         upstream_provider: from.text(Column::UpstreamProvider)?,
         upstream_cost: from.number(Column::UpstreamCost, MONEY_LIMIT)?,
         credits_charged: from.number(Column::CreditsCharged, QUANTITY_LIMIT)?,

@@ -19,6 +19,8 @@ pub struct Api {
     pub token_url: Option<String>,
     /// Days before the as-of day that are asked again each night, where the job says so.
     pub trailing_days: Option<u32>,
+    /// The least time between two questions, in milliseconds, where the job says so.
+    pub pause_ms: Option<u32>,
     /// What else the provider must be told. Never a secret.
     pub settings: BTreeMap<String, String>,
 }
@@ -120,6 +122,7 @@ pub fn api(section: &Section<'_>, folder: &Path, loopback_http: bool) -> Result<
         base_url: url("base_url", false)?,
         token_url: url("token_url", true)?,
         trailing_days: whole(section, "trailing_days", 1, 400)?,
+        pause_ms: whole(section, "pause_ms", 0, 600_000)?,
         settings,
     })
 }

@@ -253,9 +253,15 @@ pub const JOB_SOURCE: Keys = Keys {
         key("settle_days", "the provider's own", "days, 0 to 400, until a day's figures are taken as settled", "3"),
         key(
             "pull",
-            "required unless `api`",
+            "required unless `api` or `costs`",
             "sections `[[source.pull]]`: saved pages",
             "[{ files = [\"openai/costs-*.json\"] }]",
+        ),
+        key(
+            "costs",
+            "\"provider\"",
+            "`\"ledger\"`: the request ledger also says what calls cost, where the provider has no report of it",
+            "\"ledger\"",
         ),
         key("api", "none", "section `[source.api]`: fetch the reports from the provider", "{ secret = \"cred:openai_admin\" }"),
     ],
@@ -282,6 +288,7 @@ pub const JOB_API: Keys = Keys {
             "\"https://oauth2.googleapis.com/token\"",
         ),
         key("trailing_days", "the provider's own", "days, 1 to 400, before the as-of day that are asked again each night", "35"),
+        key("pause_ms", "the provider's own", "least time between two questions of the account", "1000"),
         key(
             "settings",
             "{}",

@@ -145,6 +145,8 @@ pub struct Source {
     pub pulls: Vec<Pull>,
     /// How the provider itself is asked; `None` for files alone.
     pub api: Option<Api>,
+    /// The request ledger also says what the calls cost, for a provider that has no report of it (contract 3.3).
+    pub costs_from_ledger: bool,
 }
 
 /// Files that were taken together: where two pulls cover the same day of the same report, the later

@@ -173,12 +173,22 @@ fn source(
     let account = section.need("account")?.text()?.to_string();
     let settle_days = whole(section, "settle_days", 0, DAYS_MAX)?.unwrap_or_else(|| adapter.settle_days());
     let api = section.get("api").map(|value| api::api(&value.section(&JOB_API)?, folder.path, loopback_http)).transpose()?;
-    let pulls = match api {
-        Some(_) => section.sections("pull", &JOB_PULL)?,
-        None => section.some_sections("pull", &JOB_PULL)?,
+    let costs_from_ledger = section.get("costs").map(|value| costs(&value)).transpose()?.unwrap_or(false);
+    let pulls = match (&api, costs_from_ledger) {
+        (None, false) => section.some_sections("pull", &JOB_PULL)?,
+        _ => section.sections("pull", &JOB_PULL)?,
     };
     let pulls = pulls.iter().map(|section| pull(section, *adapter, folder)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Source { provider: name.to_string(), account, settle_days, pulls, api })
+    Ok(Source { provider: name.to_string(), account, settle_days, pulls, api, costs_from_ledger })
+}
+
+/// True for `ledger`.
+fn costs(value: &Value<'_>) -> Result<bool, Fault> {
+    match value.text()? {
+        "provider" => Ok(false),
+        "ledger" => Ok(true),
+        other => Err(value.fault(format!("costs: {} is no such place", quoted(other)), "write \"provider\" or \"ledger\"")),
+    }
 }
 
 fn pull(section: &Section<'_>, adapter: &dyn Adapter, folder: &mut Folder<'_>) -> Result<Pull, Fault> {

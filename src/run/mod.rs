@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod fetched;
+mod from_ledger;
 pub mod reference;
 pub mod snapshot;
 

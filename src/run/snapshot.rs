@@ -93,6 +93,11 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
                 Err(fault) => return Err(fault),
             }
         }
+        if source.costs_from_ledger {
+            lines.open_pull();
+            super::from_ledger::read(loaded, source, number, usize::from(u16::MAX), &mut lines)?;
+            usable += 1;
+        }
         stage.done(&format!("{} {}, {} files", source.provider, source.account, inputs.len() - before));
     }
     if let (0, Some(first)) = (usable, unusable.first()) {
@@ -118,7 +123,8 @@ fn read_stored(
         let hint = "it was fetched by another version of tieout: run again without --offline";
         return Err(Fault::new(ExitCode::Protocol, place, "this provider has no such report", hint));
     };
-    let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
+    let keyed = adapter.rows_are_keyed(report);
+    let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank, keyed };
     for kept in &answer.pages {
         let place = format!("{}/{}/{}", source.provider, source.account, kept.name);
         let bytes = raw::read(&job.state, &kept.sha256)?;
@@ -179,7 +185,8 @@ fn read_pull(
             }
         };
         let report = report_of(adapter, pull, &page).map_err(protocol)?;
-        let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank };
+        let keyed = adapter.rows_are_keyed(&report);
+        let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank, keyed };
         lines.open_page(number, info, order, short);
         if let Some(days) = pull.covers {
             lines.push(Line::Covers(days));

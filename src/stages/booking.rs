@@ -142,7 +142,9 @@ impl Gathered {
                 keep.push(true);
                 continue;
             };
-            let several = pages.get(&(row.mark.source, row.mark.report, row.mark.pull)).is_some_and(|pages| pages.len() > 1);
+            let keyed = self.facts.reports[usize::from(row.mark.report)].keyed;
+            let several =
+                keyed && pages.get(&(row.mark.source, row.mark.report, row.mark.pull)).is_some_and(|pages| pages.len() > 1);
             let candidate = if first.request == NONE { several } else { seen[first.request as usize] > 1 };
             if !candidate {
                 keep.push(true);
@@ -188,7 +190,7 @@ impl Gathered {
         let mut booked = Booked::new();
         for (source, report, day) in self.covered.keys() {
             let report = &self.facts.reports[usize::from(*report)];
-            if report.measures == Measures::Estimate {
+            if report.measures.is_beside() {
                 continue;
             }
             let rank = booked.entry((*source, *day, report.measures)).or_insert(report.rank);

@@ -181,6 +181,8 @@ pub struct ReportInfo {
     pub name: &'static str,
     pub measures: Measures,
     pub rank: u8,
+    /// A row that stands on two pages is one row; else every row counts.
+    pub keyed: bool,
 }
 
 impl ReportInfo {

@@ -46,6 +46,8 @@ pub struct Gathered {
     /// Estimates and rounding residues, which are never booked.
     pub controls: Estimates,
     pub residue: Residues,
+    /// What was left on prepaid accounts when a day was over.
+    pub balances: Balances,
 }
 
 /// What stood before a pull.
@@ -57,8 +59,11 @@ struct Before {
     covered: HashMap<Slice, u16>,
     controls: Estimates,
     residue: Residues,
+    balances: Balances,
 }
 
+/// Balances by source, report, currency and day.
+pub type Balances = BTreeMap<(u16, u16, Currency, i32), Amount>;
 /// Sums by what they are, account, day and currency.
 pub type Estimates = BTreeMap<(String, String, NaiveDate, Currency), Amount>;
 /// Sums by report, account and currency, in 10^-36.
@@ -100,6 +105,7 @@ impl<'r> LineReader<'r> {
             covered: got.covered.clone(),
             controls: got.controls.clone(),
             residue: got.residue.clone(),
+            balances: got.balances.clone(),
         };
     }
 
@@ -111,6 +117,7 @@ impl<'r> LineReader<'r> {
         self.got.rows.truncate(before.rows);
         self.got.quarantined.truncate(before.quarantined);
         (self.got.covered, self.got.controls, self.got.residue) = (before.covered, before.controls, before.residue);
+        self.got.balances = before.balances;
     }
 
     /// The lines that follow come from this page. A later `pull` replaces an earlier one for the days
@@ -205,6 +212,11 @@ impl<'r> LineReader<'r> {
         }
         let source = self.got.facts.sources[usize::from(self.mark.source)].clone();
         let report = &self.got.facts.reports[usize::from(self.mark.report)];
+        if report.measures == Measures::Balance {
+            let key = (self.mark.source, self.mark.report, charge.currency, day);
+            charge.cost.and_then(|left| self.got.balances.insert(key, left));
+            return;
+        }
         let estimated = charge.basis == CostBasis::Estimated || report.measures == Measures::Estimate;
         if estimated || charge.residue != 0 {
             self.beside(charge, &source, date, estimated);

@@ -6,7 +6,7 @@ use super::lines::{Gathered, Slice};
 use super::reference::Reference;
 use super::results::{Control, Coverage, SliceStatus};
 use super::symbols::Sym;
-use crate::domain::money::{Amount, Currency};
+use crate::domain::money::{Amount, Currency, sum};
 use crate::domain::period::{day_number, day_of};
 use crate::domain::usage::{CostBasis, Measures};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,7 @@ impl Gathered {
             let (source, account) = (source.clone(), account.clone());
             controls.push(Control { source, account, charge_date: Some(*day), amount: *amount, currency: *currency });
         }
+        controls.extend(self.balance_falls(booked, sums));
         for ((source, account, currency), residue) in &self.residue {
             let amount = Amount::from_atto(*residue).mul_div(1, 10i128.pow(18)).unwrap_or_default();
             controls.push(Control {
@@ -101,6 +102,44 @@ impl Gathered {
         }
         let quarantine = std::mem::take(&mut self.quarantined).into_iter().map(|(_, _, row)| row).collect();
         ProviderSide { covered, coverage, quarantine, controls }
+    }
+
+    /// What each balance fell by since the one before it, and how much of that the books do not explain: a balance
+    /// that rises was topped up.
+    fn balance_falls(&self, booked: &Booked, sums: &Sums) -> Vec<Control> {
+        let mut controls = Vec::new();
+        let days: Vec<_> = self.balances.iter().collect();
+        for pair in days.windows(2) {
+            let [(before, left_before), (after, left)] = pair else { continue };
+            let ((source, report, currency, from), (other, other_report, other_currency, to)) = (**before, **after);
+            if (source, report, currency) != (other, other_report, other_currency) {
+                continue;
+            }
+            let is_booked = |(of, report, day): &Slice| {
+                let report = &self.facts.reports[usize::from(*report)];
+                *of == source
+                    && (from < *day && *day <= to)
+                    && report.is_money()
+                    && booked.get(&(source, *day, Measures::Money)) == Some(&report.rank)
+            };
+            let spent =
+                sums.iter().filter(|((slice, of), _)| *of == currency && is_booked(slice)).map(|(_, (amount, _))| *amount);
+            let fell = left_before.checked_sub(**left);
+            let beyond = fell.zip(sum(spent)).and_then(|(fell, spent)| fell.checked_sub(spent));
+            let info = &self.facts.sources[usize::from(source)];
+            let name = format!("{}/{}", self.facts.symbols.text(info.provider), self.facts.reports[usize::from(report)].name);
+            let account = self.facts.symbols.text(info.account);
+            let control = |what: &str, amount: Amount| Control {
+                source: format!("{name} {what}"),
+                account: account.to_string(),
+                charge_date: Some(day_of(to)),
+                amount,
+                currency,
+            };
+            controls.extend(fell.map(|fell| control("balance fell by", fell)));
+            controls.extend(beyond.map(|beyond| control("balance fell beyond the books by", beyond)));
+        }
+        controls
     }
 
     /// A coverage row for each day of the window on which a source has no money at all.

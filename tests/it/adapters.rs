@@ -81,33 +81,38 @@ fn is_expectation(path: &Path) -> bool {
     name == "README.md" || [".lines.csv", ".error.txt", ".group_by"].iter().any(|end| name.ends_with(end))
 }
 
+/// Holds every page of a folder to its golden: how many there are, and what differs.
+pub fn pages_against_goldens(adapter: &dyn Adapter, folder: &Path) -> (usize, String) {
+    let mut failures = String::new();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| !is_expectation(path)).collect();
+    paths.sort();
+    for path in &paths {
+        let (end, other, found) = match read(adapter, path) {
+            Ok(lines) => (".lines.csv", ".error.txt", lines),
+            Err(message) => (".error.txt", ".lines.csv", message),
+        };
+        let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(beside(end), &found).unwrap();
+            let _ = std::fs::remove_file(beside(other));
+        }
+        let expected = std::fs::read_to_string(beside(end)).unwrap_or_default();
+        if expected != found {
+            writeln!(failures, "{}\n--- expected\n{expected}--- found\n{found}", path.display()).unwrap();
+        }
+    }
+    (paths.len(), failures)
+}
+
 #[test]
 fn every_page_reads_as_its_golden_says() {
     let mut failures = String::new();
-    let mut pages = 0;
     for adapter in ADAPTERS {
         let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")).join(adapter.name());
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| !is_expectation(path)).collect();
-        paths.sort();
-        assert!(!paths.is_empty(), "{} has no fixtures", adapter.name());
-        for path in paths {
-            pages += 1;
-            let (end, other, found) = match read(*adapter, &path) {
-                Ok(lines) => (".lines.csv", ".error.txt", lines),
-                Err(message) => (".error.txt", ".lines.csv", message),
-            };
-            let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
-            if std::env::var_os("BLESS").is_some() {
-                std::fs::write(beside(end), &found).unwrap();
-                let _ = std::fs::remove_file(beside(other));
-            }
-            let expected = std::fs::read_to_string(beside(end)).unwrap_or_default();
-            if expected != found {
-                writeln!(failures, "{}\n--- expected\n{expected}--- found\n{found}", path.display()).unwrap();
-            }
-        }
+        let (pages, differences) = pages_against_goldens(*adapter, &folder);
+        assert!(pages > 0, "{} has no fixtures", adapter.name());
+        failures.push_str(&differences);
     }
-    assert!(pages > 0);
     assert!(failures.is_empty(), "{failures}");
 }

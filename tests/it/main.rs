@@ -7,6 +7,7 @@ mod cluster;
 mod crash;
 mod demo;
 mod docs;
+mod eleventh;
 mod errors;
 #[allow(dead_code)] // Each test takes the steps that it needs.
 mod fault_server;
@@ -16,7 +17,14 @@ mod foreign_databases;
 mod laws;
 mod oracle;
 mod postgres;
+mod providers;
 mod scenarios;
+mod simulated;
+#[allow(dead_code)] // Each test takes the faults that it needs.
+mod simulator;
 mod tidy;
 mod vectors;
 mod worlds;
+
+// As an adapter of the crate sees it: the eleventh provider is compiled as it would stand there.
+use tieout::domain;

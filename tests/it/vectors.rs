@@ -178,7 +178,7 @@ fn shared_even(total: &str, teams: &[&str]) -> Vec<(String, Amount)> {
         window: month,
     };
     let mut lines = LineReader::new(&reference, &[("p", "acc", 1)]);
-    lines.open_page(0, ReportInfo { name: "invoice", measures: Measures::Money, rank: 0 }, 0, "invoice.csv");
+    lines.open_page(0, ReportInfo { name: "invoice", measures: Measures::Money, rank: 0, keyed: true }, 0, "invoice.csv");
     let start = parse_instant("2026-11-30").unwrap();
     let charge = Charge::new(1, start, start + chrono::Duration::days(1), Currency::USD);
     lines.push(Line::Charge(Charge { category: ChargeCategory::Tax, cost: Some(amount(total)), ..charge }));

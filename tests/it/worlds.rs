@@ -111,6 +111,7 @@ impl Row {
             reasoning_tokens: self.reasoning_tokens,
             expected_cost: self.expected_cost,
             expected_currency: self.expected_currency,
+            reported_cost: None,
             upstream_provider: None,
             upstream_cost: None,
             credits_charged: None,

@@ -2,9 +2,12 @@
 //! never take credits for dollars (1 credit is 0.01 USD), and never count a task twice.
 
 mod answer;
+mod balance;
 mod tasks;
 
+use super::request::{Account, Auth, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use answer::{Answer, Stage};
 use serde_json::Value;
@@ -14,7 +17,9 @@ pub struct Bfl;
 
 /// Answers of submits, polls and webhooks as they were saved at call time: one charge for each task.
 const RESULTS: Report = Report { name: "results", measures: Measures::Money, rank: 0 };
-static REPORTS: [Report; 1] = [RESULTS];
+/// `GET /v1/credits`: what is left, of the whole organization. It does not say when: the file's name does.
+const CREDITS: Report = Report { name: "credits", measures: Measures::Balance, rank: 0 };
+static REPORTS: [Report; 2] = [RESULTS, CREDITS];
 
 const HINT: &str = "save each task's submit answer and its Ready poll, one JSON object a line or in one list";
 
@@ -35,16 +40,33 @@ impl Adapter for Bfl {
 
     fn identify(&self, page: &Page<'_>) -> Option<&'static Report> {
         let records = records(page.bytes).ok()?;
+        if balance::of(&records, page.file).is_some() {
+            return Some(&REPORTS[1]);
+        }
         (records.is_empty() || records.iter().any(is_task)).then_some(&RESULTS)
     }
 
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         let records = records(page.bytes)?;
+        if let Some((credits, day)) = balance::of(&records, page.file) {
+            return balance::read(credits, day, out);
+        }
         if let Some(first) = records.first().filter(|_| !records.iter().any(is_task)) {
             return Err(no_task(first));
         }
         tasks::read(&records, out);
         Ok(())
+    }
+
+    /// The balance, when the last of the days was over: nothing else can be asked for (the provider's sheet, section 0).
+    fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+        account.chosen(&[(CREDITS.name, true)])?;
+        let last = Days { from: (days.to - chrono::Duration::days(1)).max(days.from), to: days.to };
+        Ok(vec![Request::get(CREDITS.name, last, "https://api.bfl.ai", "/v1/credits", Auth::Header("x-key"))])
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { pause_ms: 1000, trailing_days: 1 }
     }
 }
 
@@ -81,7 +103,7 @@ fn is_task(record: &Value) -> bool {
 /// Says what a file without a single task is instead.
 fn no_task(first: &Value) -> BadPage {
     if first.get("credits").is_some() {
-        return BadPage::new("credits: a balance of the organization, not a charge", HINT);
+        return BadPage::new("credits: a balance of the organization, without a day in the file's name", balance::HINT);
     }
     let told = ["detail", "error"].into_iter().find(|key| first.get(key).is_some());
     match told {

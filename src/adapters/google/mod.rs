@@ -37,6 +37,12 @@ impl Adapter for Google {
         &REPORTS
     }
 
+    /// One usage may stand in many equal rows of the export: dropping any of them loses money (Google sheet section 5,
+    /// "Duplicate-looking rows").
+    fn rows_are_keyed(&self, report: &Report) -> bool {
+        *report != EXPORT
+    }
+
     /// Rows arrive within hours, at times after two days, without any promise, and rows of an old hour
     /// keep arriving (Google sheet sections 0 and 1.1).
     fn settle_days(&self) -> u32 {

@@ -252,7 +252,7 @@ fn the_digest_follows_meaning_and_covers_columns_that_no_entry_carries() {
         digest("image_quality", "1024"),
         digest("upstream_cost", "1024"),
         digest("reported_cost", "1024"),
-        digest("reported_cost", "free"),
+        digest("video_resolution", "free"),
         digest("credit_unit", ""),
         digest("user_id", "1024"),
         digest("images", "1024"),

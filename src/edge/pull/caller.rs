@@ -85,7 +85,8 @@ impl<'a> Caller<'a> {
 
     /// Never more than the provider's rate.
     async fn pause(&mut self) -> Result<(), Failure> {
-        let pause = Duration::from_millis(u64::from(self.adapter.limits().pause_ms));
+        let pause = self.api.pause_ms.unwrap_or_else(|| self.adapter.limits().pause_ms);
+        let pause = Duration::from_millis(u64::from(pause));
         if let Some(next) = self.last.map(|last| last + pause) {
             if next >= self.until {
                 return Err(Failure::new(

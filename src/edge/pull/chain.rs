@@ -91,7 +91,8 @@ impl Asker<'_> {
         let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
         for first in &group.chains {
             let part = first.part.as_ref().map_or(String::new(), |part| format!("-{part}"));
-            let name = format!("{}-{}{part}", first.report, first.days.from);
+            // A report's name may be a path.
+            let name = format!("{}-{}{part}", first.report.replace('/', "_"), first.days.from);
             let mut seen = HashSet::new();
             let mut asked = Some(first.clone());
             let mut turns = 0;

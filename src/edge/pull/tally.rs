@@ -146,10 +146,15 @@ impl Tally {
         }
         self.read += read.read;
         self.quarantined.extend(read.quarantined);
+        let keyed =
+            adapter.reports().iter().find(|report| report.name == request.report).is_none_or(|r| adapter.rows_are_keyed(r));
         for (content, (day, count, amounts)) in read.rows {
             let known = self.rows.entry(content).or_insert_with(|| (day, 0, amounts));
-            // A row that another page has said already is the same row.
-            known.1 = known.1.max(count);
+            // A row that another page has said already is the same row, unless equal rows are all money.
+            known.1 = if keyed { known.1.max(count) } else { known.1 + count };
+        }
+        if !keyed {
+            return Ok(());
         }
         for (key, mut contents) in read.keys {
             contents.sort_unstable();

@@ -64,7 +64,7 @@ pub fn write(world: &mut World, mood: Mood, accounts: &[Account], billed: &[Bill
             .filter(|date| is_there(*date))
             .map(|date| Line::Covers(Days { from: date, to: date + Duration::days(1) }))
             .collect();
-        let report = |name, measures, rank| ReportInfo { name, measures, rank };
+        let report = |name, measures, rank| ReportInfo { name, measures, rank, keyed: true };
         if knobs[11] % 4 == 1 && !calm {
             if knobs[11] % 8 == 5 {
                 coarse(world, source, report("monthly", Measures::Money, 2), &money, knobs[19]);
