@@ -156,6 +156,13 @@ fn take_out(facts: &mut Facts, same: &[Same]) {
         index += 1;
         losers.binary_search(&(index - 1)).is_err()
     });
+    // What only the others had, such as a key, is not in the ledgers any more.
+    let kinds = std::mem::take(&mut facts.entry_kinds);
+    for entry in &mut facts.entries {
+        if let Some(kind) = kinds.all().get(entry.kind as usize) {
+            entry.kind = facts.entry_kinds.number(*kind);
+        }
+    }
     facts.asides.retain_mut(|aside| match losers.binary_search(&aside.entry) {
         Ok(_) => false,
         Err(before) => {
