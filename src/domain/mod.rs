@@ -10,6 +10,7 @@ pub mod ledger_findings;
 pub mod money;
 pub mod names;
 pub mod period;
+pub mod plan;
 pub mod price;
 pub mod spike;
 pub mod teams;

@@ -1,6 +1,13 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod plans;
+
+pub use plans::{
+    PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
+    PLANS_TIER, PLANS_TOP,
+};
+
 /// One key of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -28,8 +35,8 @@ pub struct FileKeys {
 }
 
 /// All files that a person writes, for documentation.
-pub fn known_keys() -> [&'static FileKeys; 5] {
-    [&JOB, &PRICES, &TEAMS, &NAMES, &FX]
+pub fn known_keys() -> [&'static FileKeys; 6] {
+    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PLANS]
 }
 
 impl Keys {
@@ -503,14 +510,15 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documentation_are_read() {
-        use crate::job::{fx, names, prices, teams};
+        use crate::job::{fx, names, plans, prices, teams};
         let page = include_str!("../../jobs/README.md");
         let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        let [_job, book, map, aliases, rates] = examples.as_slice() else { panic!("{examples:?}") };
+        let [_job, book, map, aliases, rates, plan] = examples.as_slice() else { panic!("{examples:?}") };
         assert_eq!(prices::parse("book", book).err(), None);
         assert_eq!(teams::parse("map", map).err(), None);
         assert_eq!(names::parse("aliases", aliases).err(), None);
         assert_eq!(fx::parse("rates", rates).err(), None);
+        assert_eq!(plans::parse("plan", plan).err(), None);
     }
 
     #[test]

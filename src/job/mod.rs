@@ -11,6 +11,7 @@ mod ledgers;
 pub mod names;
 mod nearest;
 mod parse;
+pub mod plans;
 pub mod prices;
 pub mod secret;
 mod spikes;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
@@ -10,6 +10,7 @@ const PAGES: [&str; 7] = [
     "docs/decisions.md",
     "docs/ledgers.md",
     "jobs/README.md",
+    "docs/plans.md",
 ];
 
 fn root() -> PathBuf {
