@@ -28,6 +28,8 @@ pub enum Command {
     Run(Run),
     /// Read and validate the job and every file it names; reads no data and writes nothing
     Check(Check),
+    /// Price the same usage under another plan, fee, discount, volume, switch date or wage; publishes nothing
+    Whatif(Whatif),
     /// Replay the spike rules over history, hour by hour, and say how they did
     Backtest(Backtest),
     /// Check published files against their manifests
@@ -85,6 +87,48 @@ pub struct Check {
     /// Also try each credential with one question to its provider
     #[arg(long)]
     pub online: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Whatif {
+    /// Job file
+    pub job: PathBuf,
+    /// Suppose it for this team only
+    #[arg(long, value_name = "TEAM")]
+    pub team: Option<String>,
+    /// A plan in place of the job's
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Flat fee of own keys a month, in the plan's currency
+    #[arg(long, value_name = "MONEY")]
+    pub fee: Option<String>,
+    /// Per cents off list price on own keys
+    #[arg(long, value_name = "PERCENT")]
+    pub discount: Option<String>,
+    /// So many times the usage: 2x, 0.5x
+    #[arg(long, value_name = "FACTOR")]
+    pub scale: Option<String>,
+    /// Credits until this UTC day, own keys from it on, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub switch_date: Option<String>,
+    /// Money an hour of looking after keys costs
+    #[arg(long, value_name = "MONEY")]
+    pub wage: Option<String>,
+    /// Only this month, YYYY-MM
+    #[arg(long, value_name = "MONTH")]
+    pub month: Option<String>,
+    /// The moment to look from, RFC 3339. Default: the job's, else now
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+    /// One row for each figure, as CSV
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// One JSON object; money as strings
+    #[arg(long)]
+    pub json: bool,
+    /// Nothing on stderr but errors
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

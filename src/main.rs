@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode as ProcessCode;
-use tieout::cli::{Backtest, Cli, Command, Run, Status};
+use tieout::cli::{Backtest, Cli, Command, Run, Status, Whatif};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
@@ -23,6 +23,7 @@ fn main() -> ProcessCode {
     let code = match cli.command {
         Command::Run(arguments) => run_job(&arguments),
         Command::Check(arguments) => finish(check(&arguments.job, arguments.online)),
+        Command::Whatif(arguments) => finish(whatif(&arguments)),
         Command::Backtest(arguments) => finish(backtest(&arguments)),
         Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
         Command::Status(arguments) => finish(status(&arguments)),
@@ -96,6 +97,11 @@ fn check(job: &Path, online: bool) -> Result<(), Fault> {
         loaded.reference.business_date(),
     );
     print(&said)
+}
+
+fn whatif(arguments: &Whatif) -> Result<(), Fault> {
+    let progress = Progress::on_stderr(arguments.quiet);
+    print(&guarded(|| run::whatif::whatif(arguments, clock::now(), &progress))?)
 }
 
 fn backtest(arguments: &Backtest) -> Result<(), Fault> {

@@ -2,10 +2,15 @@
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
 mod plans;
+mod savings;
 
 pub use plans::{
     PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
     PLANS_TIER, PLANS_TOP,
+};
+pub use savings::{
+    INVOICES, INVOICES_INVOICE, INVOICES_TOP, JOB_PLAN, JOB_SAVINGS, PURCHASES, PURCHASES_BALANCE, PURCHASES_POOL,
+    PURCHASES_PURCHASE, PURCHASES_REFUND, PURCHASES_TOP,
 };
 
 /// One key of a section.
@@ -35,8 +40,8 @@ pub struct FileKeys {
 }
 
 /// All files that a person writes, for documentation.
-pub fn known_keys() -> [&'static FileKeys; 6] {
-    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PLANS]
+pub fn known_keys() -> [&'static FileKeys; 8] {
+    [&JOB, &PRICES, &TEAMS, &NAMES, &FX, &PLANS, &PURCHASES, &INVOICES]
 }
 
 impl Keys {
@@ -74,6 +79,8 @@ pub const JOB: FileKeys = FileKeys {
         &JOB_SOURCE,
         &JOB_PULL,
         &JOB_API,
+        &JOB_SAVINGS,
+        &JOB_PLAN,
         &JOB_SPIKES,
         &JOB_BUDGET,
     ],
@@ -105,6 +112,13 @@ pub const JOB_TOP: Keys = Keys {
             "required",
             "sections `[[source]]`: provider accounts, at least one",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
+        ),
+        key("savings", "none", "section `[savings]`: wage, purchases, invoices", "{ wage = \"45\" }"),
+        key(
+            "plan",
+            "none",
+            "sections `[[plan]]`: how credits and own keys are paid for; without one there is nothing to compare",
+            "[{ file = \"plans/moodnode.toml\", team = \"growth\" }]",
         ),
         key("spikes", "the defaults below", "section `[spikes]`: when spend is a spike", "{ money = \"5\" }"),
     ],
@@ -510,15 +524,17 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documentation_are_read() {
-        use crate::job::{fx, names, plans, prices, teams};
+        use crate::job::{fx, names, plans, prices, purchases, teams};
         let page = include_str!("../../jobs/README.md");
         let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        let [_job, book, map, aliases, rates, plan] = examples.as_slice() else { panic!("{examples:?}") };
+        let [_job, book, map, aliases, rates, plan, bought, invoiced] = examples.as_slice() else { panic!("{examples:?}") };
         assert_eq!(prices::parse("book", book).err(), None);
         assert_eq!(teams::parse("map", map).err(), None);
         assert_eq!(names::parse("aliases", aliases).err(), None);
         assert_eq!(fx::parse("rates", rates).err(), None);
         assert_eq!(plans::parse("plan", plan).err(), None);
+        assert_eq!(purchases::parse("bought", bought).err(), None);
+        assert_eq!(purchases::parse_invoices("invoiced", invoiced).err(), None);
     }
 
     #[test]

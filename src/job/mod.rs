@@ -3,6 +3,7 @@
 //!
 //! Every function here takes a text and returns a value: files are read in `edge`.
 
+mod agreements;
 pub mod api;
 mod checked;
 pub mod fx;
@@ -13,6 +14,7 @@ mod nearest;
 mod parse;
 pub mod plans;
 pub mod prices;
+pub mod purchases;
 pub mod secret;
 mod spikes;
 pub mod teams;
@@ -20,6 +22,7 @@ pub mod teams;
 mod testing;
 mod toml_at;
 
+pub use agreements::{PlanUse, SavingsFiles};
 pub use api::{Api, PullLimits};
 pub use parse::parse;
 
@@ -57,6 +60,9 @@ pub struct Job {
     pub prices: Vec<PathBuf>,
     pub names: Option<PathBuf>,
     pub fx: Option<PathBuf>,
+    pub savings: SavingsFiles,
+    /// Which plan holds for whom and when.
+    pub plans: Vec<PlanUse>,
     /// A byte order mark in the CSV files that people open.
     pub byte_order_mark: bool,
     pub spikes: Settings,
@@ -198,6 +204,11 @@ impl Job {
     /// The fault of a pattern that no file fits.
     pub fn matches_nothing(&self, pattern: &str) -> Fault {
         self.named_fault(Path::new(pattern), "no file fits", "a relative pattern starts at the job file's folder")
+    }
+
+    /// A fault of a section `[[plan]]`, placed at its header.
+    pub fn plan_fault(&self, used: &PlanUse, what: impl Into<String>, hint: &str) -> Fault {
+        Fault::new(ExitCode::Config, format!("{}:{}", self.file.display(), used.line), what, hint)
     }
 
     fn named_fault(&self, path: &Path, why: &str, hint: &str) -> Fault {

@@ -1,6 +1,7 @@
 //! Job file text into a [`Job`]: every key, type, value and cross-reference is checked here, so that
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
+use super::agreements;
 use super::api::{self, PullLimits};
 use super::checked::currency;
 use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
@@ -48,6 +49,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let (teams, names, fx) = (reference("teams")?, reference("names")?, reference("fx")?);
     let prices = top.get("prices").map_or(Ok(Vec::new()), |value| value.texts())?;
     let prices = prices.iter().map(|(_, value)| folder.file(value)).collect::<Result<Vec<_>, _>>()?;
+    let savings = agreements::savings(&top, &mut |value| folder.file(value))?;
+    let plans = agreements::plans(&top, &mut |value| folder.file(value))?;
     let byte_order_mark = top.get("byte_order_mark").map_or(Ok(true), |value| value.flag())?;
 
     let mut ledgers: Vec<(LedgerSource, usize)> = Vec::new();
@@ -87,6 +90,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         prices,
         names,
         fx,
+        savings,
+        plans,
         byte_order_mark,
         spikes,
         named: folder.named,

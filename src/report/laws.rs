@@ -1,22 +1,25 @@
 //! The laws of contract section 5, recomputed from the bytes about to be published: with the CSV parser,
 //! exact decimals and nothing that made the figures. A broken law stops the publish.
 
+use super::savings_laws;
 use crate::domain::money::{Amount, sum};
 use crate::stages::results::Reason;
 use csv::ByteRecord;
 use std::collections::BTreeMap;
 
 /// Parts of a key that lie between the cells; no cell holds it.
-const BETWEEN: char = '\u{1f}';
+pub(super) const BETWEEN: char = '\u{1f}';
 
-type Sums = BTreeMap<String, Amount>;
+pub(super) type Sums = BTreeMap<String, Amount>;
 
 /// Checks that, slice by slice (provider, account, currency and day):
 /// 1. the attribution sums to the provider's total,
 /// 2. provider minus ledger is the difference, the reasons sum to it, and so do the reconciling items of each
 ///    reason; the three variances of an item sum to its difference,
 /// 3. rows read = used + duplicates + quarantined, and `quarantine.csv` has those rows,
-/// 4. what a spike has beyond its baseline is actual minus expected; `team_month.csv` carries the attribution's money, and its rounded rows sum to the rounded total,
+/// 4. what a spike has beyond its baseline is actual minus expected; `team_month.csv` carries the attribution's
+///    money, and its rounded rows sum to the rounded total; the components of `savings.csv` sum to the saving and its
+///    rows to the rows of totals; `prepaid.csv` rolls forward,
 /// 5. the control totals differ from their sources by nothing.
 ///
 /// Slices without a provider total are missing and outside laws 1 and 2 (contract 4.8).
@@ -35,7 +38,9 @@ pub fn check(files: &[(String, Vec<u8>)]) -> Result<(), String> {
     drift.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     excess(&Sheet::open(files, "spikes.csv")?)?;
     rows(&Sheet::open(files, "coverage.csv")?, &Sheet::open(files, "quarantine.csv")?)?;
-    control_totals(&Sheet::open(files, "control_totals.csv")?)
+    control_totals(&Sheet::open(files, "control_totals.csv")?)?;
+    savings_laws::compared(&Sheet::open(files, "savings.csv")?)?;
+    savings_laws::rolls_forward(&Sheet::open(files, "prepaid.csv")?)
 }
 
 fn attributions(files: &[(String, Vec<u8>)], slices: &Slices) -> Result<(), String> {
@@ -45,14 +50,14 @@ fn attributions(files: &[(String, Vec<u8>)], slices: &Slices) -> Result<(), Stri
 }
 
 /// A parsed file with its columns by name.
-struct Sheet {
-    file: &'static str,
+pub(super) struct Sheet {
+    pub(super) file: &'static str,
     columns: Vec<String>,
-    rows: Vec<ByteRecord>,
+    pub(super) rows: Vec<ByteRecord>,
 }
 
 impl Sheet {
-    fn open(files: &[(String, Vec<u8>)], file: &'static str) -> Result<Sheet, String> {
+    pub(super) fn open(files: &[(String, Vec<u8>)], file: &'static str) -> Result<Sheet, String> {
         let (_, bytes) = files.iter().find(|(name, _)| name == file).ok_or(format!("{file}: not among the files"))?;
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let mut reader = csv::Reader::from_reader(bytes);
@@ -62,12 +67,12 @@ impl Sheet {
         Ok(Sheet { file, columns, rows })
     }
 
-    fn column(&self, name: &str) -> Result<usize, String> {
+    pub(super) fn column(&self, name: &str) -> Result<usize, String> {
         let found = self.columns.iter().position(|column| column == name);
         found.ok_or_else(|| format!("{}: no column {name}", self.file))
     }
 
-    fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], String> {
+    pub(super) fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], String> {
         let mut found = [0; N];
         for (place, name) in found.iter_mut().zip(names) {
             *place = self.column(name)?;
@@ -75,13 +80,13 @@ impl Sheet {
         Ok(found)
     }
 
-    fn text<'a>(&self, row: &'a ByteRecord, column: usize) -> Result<&'a str, String> {
+    pub(super) fn text<'a>(&self, row: &'a ByteRecord, column: usize) -> Result<&'a str, String> {
         let cell = row.get(column).unwrap_or_default();
         std::str::from_utf8(cell).map_err(|_| format!("{}: {}: not UTF-8", self.file, self.place(row)))
     }
 
     /// The cells as one key.
-    fn key(&self, row: &ByteRecord, columns: &[usize]) -> Result<String, String> {
+    pub(super) fn key(&self, row: &ByteRecord, columns: &[usize]) -> Result<String, String> {
         let mut key = String::with_capacity(64);
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
@@ -92,7 +97,7 @@ impl Sheet {
         Ok(key)
     }
 
-    fn number(&self, row: &ByteRecord, column: usize) -> Result<Option<Amount>, String> {
+    pub(super) fn number(&self, row: &ByteRecord, column: usize) -> Result<Option<Amount>, String> {
         let text = self.text(row, column)?;
         if text.is_empty() {
             return Ok(None);
@@ -102,7 +107,7 @@ impl Sheet {
         exact(text).map(Some).ok_or_else(fault)
     }
 
-    fn amount(&self, row: &ByteRecord, column: usize) -> Result<Amount, String> {
+    pub(super) fn amount(&self, row: &ByteRecord, column: usize) -> Result<Amount, String> {
         let empty = || format!("{}: {}: an empty cell where a number is due", self.file, self.place(row));
         self.number(row, column)?.ok_or_else(empty)
     }
@@ -134,17 +139,17 @@ fn shown(key: &str) -> String {
     key.split(BETWEEN).collect::<Vec<_>>().join(" ")
 }
 
-fn overflow() -> String {
+pub(super) fn overflow() -> String {
     "a sum has more digits than an amount can hold".to_string()
 }
 
-fn add(sums: &mut Sums, key: String, amount: Amount) -> Result<(), String> {
+pub(super) fn add(sums: &mut Sums, key: String, amount: Amount) -> Result<(), String> {
     let sum = sums.entry(key).or_default();
     *sum = sum.checked_add(amount).ok_or_else(overflow)?;
     Ok(())
 }
 
-fn same(file: &str, key: &str, what: &str, left: Amount, right: Amount) -> Result<(), String> {
+pub(super) fn same(file: &str, key: &str, what: &str, left: Amount, right: Amount) -> Result<(), String> {
     if left == right { Ok(()) } else { Err(format!("{file}: {}: {what}: {left} is not {right}", shown(key))) }
 }
 

@@ -5,9 +5,13 @@ pub mod csv;
 pub mod laws;
 pub mod tables;
 pub mod text;
+pub mod whatif;
 
 mod controls;
 mod layout;
+mod savings;
+mod savings_laws;
+mod savings_text;
 pub mod spikes;
 mod team_month;
 

@@ -1,7 +1,7 @@
 //! What the stages found, as the published tables with their fixed columns (contract section 5).
 //! Adds nothing and drops nothing: every row of the outcome is one row here.
 
-use super::{Cell, Table, controls, spikes, team_month};
+use super::{Cell, Table, controls, savings, spikes, team_month};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
 use crate::stages::results::{
@@ -9,8 +9,8 @@ use crate::stages::results::{
 };
 use chrono::NaiveDate;
 
-/// All CSV tables of a run in the order of contract section 5; the last is `control_totals.csv`, which
-/// speaks of the others.
+/// All CSV tables of a run in the order of contract section 5; `control_totals.csv` speaks
+/// of those before it.
 ///
 /// # Errors
 /// [`ExitCode::Internal`] when a sum does not fit an [`Amount`]: amounts are limited where they are read,
@@ -28,6 +28,10 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
         spikes::table(&outcome.spikes),
     ];
     tables.push(controls::table(outcome, reporting_currency, &tables)?);
+    // Comparisons: no sum of their columns means anything, totals stand in rows of their own.
+    tables.push(savings::table(&outcome.savings.rows, reporting_currency)?);
+    tables.push(savings::prepaid(&outcome.savings.prepaid)?);
+    tables.push(savings::invoices(&outcome.savings.invoices)?);
     Ok(tables)
 }
 

@@ -195,6 +195,7 @@ fn night() -> Outcome {
             amount: amount("0.000000000000000003"),
             currency: Currency::USD,
         }],
+        savings: crate::stages::savings::rows::Savings::default(),
         spikes: vec![spike()],
     }
 }

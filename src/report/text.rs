@@ -2,6 +2,7 @@
 //! because no other figure means anything without it (reliability.md section 1, guarantee 6).
 
 use super::layout::{WIDTH, grid, name, wrap};
+use super::savings_text;
 use super::spikes;
 use super::tables::{explained_ratio, is_explained, too_large, unexplained};
 use crate::domain::fault::Fault;
@@ -24,12 +25,18 @@ pub fn summary(outcome: &Outcome, job: &str, window: Days) -> Result<String, Fau
     let last = window.to.pred_opt().unwrap_or(window.to);
     let mut page = format!("tieout: {}, charges of {} to {last} (UTC days)\n", name(job), window.from);
     page.push_str("Money is rounded to 2 decimals on this page; the CSV files carry every digit.\n");
+    let answers = savings_text::answers(&outcome.savings).ok_or_else(|| too_large("summary.txt"))?;
+    if !answers.is_empty() {
+        page.push_str(&format!("Coverage: {}\n", verdict(outcome)));
+        page.push_str(&answers.iter().map(|line| format!("{line}\n")).collect::<String>());
+    }
     let mut next = Vec::new();
     coverage(&mut page, &mut next, outcome);
     explained(&mut page, outcome).ok_or_else(|| too_large("summary.txt"))?;
     drift(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
     spikes::section(&mut page, &mut next, &outcome.spikes);
     teams(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
+    savings_text::section(&mut page, &outcome.savings).ok_or_else(|| too_large("summary.txt"))?;
     heading(&mut page, "WHAT TO DO NEXT");
     if next.is_empty() {
         next.push("Nothing: every slice is complete and nothing is open.".to_string());
@@ -80,6 +87,22 @@ struct Slices {
     basis: BTreeSet<String>,
 }
 
+/// Whether the figures can be relied on, in one sentence.
+fn verdict(outcome: &Outcome) -> String {
+    let all = |status: SliceStatus| outcome.coverage.iter().filter(|slice| slice.status == status).count();
+    let (missing, stale, suspect) = (all(SliceStatus::Missing), all(SliceStatus::Stale), all(SliceStatus::Suspect));
+    let provisional = all(SliceStatus::Provisional);
+    if missing + stale + suspect > 0 {
+        format!("INCOMPLETE: {missing} missing, {stale} stale, {suspect} suspect. Totals are lower bounds until those arrive.")
+    } else if provisional > 0 {
+        format!("Complete so far; slices that are provisional and may still change: {provisional}.")
+    } else if outcome.coverage.is_empty() {
+        "INCOMPLETE: nothing was read.".to_string()
+    } else {
+        "Complete: every slice is there and settled.".to_string()
+    }
+}
+
 fn coverage(page: &mut String, next: &mut Vec<String>, outcome: &Outcome) {
     heading(page, "COVERAGE: what this page rests on, in slices (one report of one account over one day)");
     let mut sources: BTreeMap<&str, Slices> = BTreeMap::new();
@@ -97,18 +120,8 @@ fn coverage(page: &mut String, next: &mut Vec<String>, outcome: &Outcome) {
     let of = |status: SliceStatus| move |slices: &Slices| slices.by_status.get(&status).copied().unwrap_or(0);
     let all = |status: SliceStatus| sources.values().map(of(status)).sum::<u64>();
     let (missing, stale, suspect) = (all(SliceStatus::Missing), all(SliceStatus::Stale), all(SliceStatus::Suspect));
-    let provisional = all(SliceStatus::Provisional);
     let quarantined: u64 = sources.values().fold(0, |sum, slices| sum.saturating_add(slices.quarantined));
-    let verdict = if missing + stale + suspect > 0 {
-        format!("INCOMPLETE: {missing} missing, {stale} stale, {suspect} suspect. Totals are lower bounds until those arrive.")
-    } else if provisional > 0 {
-        format!("Complete so far; slices that are provisional and may still change: {provisional}.")
-    } else if outcome.coverage.is_empty() {
-        "INCOMPLETE: nothing was read.".to_string()
-    } else {
-        "Complete: every slice is there and settled.".to_string()
-    };
-    page.push_str(&format!("{verdict}\n\n"));
+    page.push_str(&format!("{}\n\n", verdict(outcome)));
     let rows: Vec<Vec<String>> = sources
         .iter()
         .map(|(provider, slices)| {

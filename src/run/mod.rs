@@ -5,6 +5,7 @@ pub mod fetched;
 mod from_ledger;
 pub mod reference;
 pub mod snapshot;
+pub mod whatif;
 
 use crate::domain::fault::{ExitCode, Fault};
 use crate::edge::log::Progress;
@@ -101,6 +102,7 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     }
     let Night { facts, mut outcome, unusable, inputs } = night;
     fetching.tell(&loaded, &pulled, &mut outcome, &mut state)?;
+    outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
 
     let stage = progress.stage("spikes", None);
     outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);

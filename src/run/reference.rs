@@ -1,11 +1,15 @@
 //! Reads the job file and every reference file that it names.
 
 use crate::adapters::ADAPTERS;
+use crate::domain::agreement::{Agreement, Pool};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::{Days, parse_day};
+use crate::domain::plan::Plan;
 use crate::domain::price::PriceBook;
-use crate::job::{self, Job};
+use crate::domain::teams::TeamMap;
+use crate::job::{self, Job, PlanUse};
 use crate::stages::reference::Reference;
+use crate::stages::savings::SavingsTerms;
 use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -23,6 +27,8 @@ pub struct Asked {
 pub struct Loaded {
     pub job: Job,
     pub reference: Reference,
+    /// Which plan holds for whom, what was bought and invoiced.
+    pub terms: SavingsTerms,
     /// SHA-256 over the texts of the job and its reference files.
     pub config_sha256: String,
 }
@@ -58,6 +64,21 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
     let names = names.map(|(file, text)| job::names::parse(&file, &text)).transpose()?;
     let rates = job.fx.as_ref().map(&mut read).transpose()?;
     let rates = rates.map(|(file, text)| job::fx::parse(&file, &text)).transpose()?;
+    let purchases = job.savings.purchases.as_ref().map(&mut read).transpose()?;
+    let pools = purchases.map_or(Ok(Vec::new()), |(file, text)| job::purchases::parse(&file, &text))?;
+    let invoices = job.savings.invoices.as_ref().map(&mut read).transpose()?;
+    let invoices = invoices.map_or(Ok(Vec::new()), |(file, text)| job::purchases::parse_invoices(&file, &text))?;
+    let mut agreements = Vec::new();
+    for used in &job.plans {
+        let (file, text) = read(&used.file)?;
+        let mut plan = job::plans::parse(&file, &text)?;
+        if let Some(path) = &used.byok_file {
+            let (file, text) = read(path)?;
+            plan = joined(&job, used, plan, job::plans::parse(&file, &text)?)?;
+        }
+        agreements.push(agreement(&job, used, plan, teams.as_ref(), &pools)?);
+    }
+    let terms = SavingsTerms { agreements, wage: job.savings.wage, pools, invoices };
     let as_of = as_of(&job, asked, now)?;
     let reference = Reference {
         names: names.unwrap_or_default(),
@@ -70,7 +91,54 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
         window: window(&job, asked, as_of)?,
     };
     let config_sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Loaded { job, reference, config_sha256 })
+    Ok(Loaded { job, reference, terms, config_sha256 })
+}
+
+/// The credits of one plan and the own keys of another.
+fn joined(job: &Job, used: &PlanUse, plan: Plan, byok: Plan) -> Result<Plan, Fault> {
+    if (plan.currency, &plan.unit) != (byok.currency, &byok.unit) {
+        let what = format!(
+            "byok_file: {} is in {} by {}, {} in {} by {}",
+            byok.name, byok.currency, byok.unit, plan.name, plan.currency, plan.unit
+        );
+        return Err(job.plan_fault(used, what, "two plans are compared in one unit and one currency: write both in the same"));
+    }
+    Ok(Plan { name: format!("{} / {}", plan.name, byok.name), byok: byok.byok, ..plan })
+}
+
+/// The agreement of a section, with every name in it known.
+fn agreement(job: &Job, used: &PlanUse, plan: Plan, teams: Option<&TeamMap>, pools: &[Pool]) -> Result<Agreement, Fault> {
+    let (used, place) = (used.clone(), used);
+    if let Some(team) = used.team.as_ref().filter(|team| !teams.is_some_and(|map| map.teams.contains_key(*team))) {
+        return Err(job.plan_fault(place, format!("team: {team:?} is not in the team map"), "add it there, or correct its name"));
+    }
+    if let Some(pool) = used.pool.as_ref().filter(|name| !pools.iter().any(|pool| pool.name == **name)) {
+        let hint = "add it to the purchases file that [savings] names, or correct its name";
+        return Err(job.plan_fault(place, format!("pool: {pool:?} is not in the purchases"), hint));
+    }
+    for (key, offer, terms) in
+        [("credits_offer", &used.credits_offer, &plan.credits), ("byok_offer", &used.byok_offer, &plan.byok)]
+    {
+        let known = |offer: &String| terms.iter().any(|terms| terms.offer.as_ref() == Some(offer));
+        if let Some(offer) = offer.as_ref().filter(|offer| !known(offer)) {
+            let offers: Vec<&str> = terms.iter().filter_map(|terms| terms.offer.as_deref()).collect();
+            let hint = format!("its offers are: {}", if offers.is_empty() { "none".to_string() } else { offers.join(", ") });
+            return Err(job.plan_fault(place, format!("{key}: {} has no offer {offer:?}", plan.name), &hint));
+        }
+    }
+    Ok(Agreement {
+        plan,
+        team: used.team,
+        provider: used.provider,
+        account: used.account,
+        days: used.days,
+        credits_offer: used.credits_offer,
+        byok_offer: used.byok_offer,
+        signed_up: used.signed_up,
+        route: used.route,
+        switch: used.switch,
+        pool: used.pool,
+    })
 }
 
 fn usage(what: String, hint: &str) -> Fault {

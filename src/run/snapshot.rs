@@ -4,7 +4,7 @@ use super::reference::Loaded;
 use crate::adapters::{self, Adapter, BadPage, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
-use crate::domain::period::Days;
+use crate::domain::period::{Days, parse_day};
 use crate::domain::usage::Line;
 use crate::edge::log::Progress;
 use crate::edge::pages::Content;
@@ -129,7 +129,7 @@ fn read_stored(
         let place = format!("{}/{}/{}", source.provider, source.account, kept.name);
         let bytes = raw::read(&job.state, &kept.sha256)?;
         inputs.push((place.clone(), kept.sha256.clone()));
-        lines.open_page(number, info.clone(), order, &kept.name);
+        lines.open_fetched(number, info.clone(), order);
         for day in &answer.days {
             lines.push(Line::Covers(Days { from: *day, to: day.succ_opt().unwrap_or(*day) }));
         }
@@ -187,7 +187,11 @@ fn read_pull(
         let report = report_of(adapter, pull, &page).map_err(protocol)?;
         let keyed = adapter.rows_are_keyed(&report);
         let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank, keyed };
-        lines.open_page(number, info, order, short);
+        if is_fetched(report.name, short) {
+            lines.open_fetched(number, info, order);
+        } else {
+            lines.open_page(number, info, order, short);
+        }
         if let Some(days) = pull.covers {
             lines.push(Line::Covers(days));
         }
@@ -201,6 +205,16 @@ fn read_pull(
         }
         adapter.parse(&page, &mut |line| lines.push(line)).map_err(protocol)
     })
+}
+
+/// Whether a file has the name of a fetched page, `<report>-<first day>[-<part>]-<number>.json`: then it counts as one,
+/// so that saved pages give the same reports as fetched ones.
+fn is_fetched(report: &str, file: &str) -> bool {
+    let number = |text: &str| text.len() >= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = file.strip_prefix(report.replace('/', "_").as_str()).and_then(|rest| rest.strip_prefix('-'));
+    let Some((stem, "json" | "csv")) = rest.and_then(|rest| rest.rsplit_once('.')) else { return false };
+    let Some((day, tail)) = stem.split_at_checked(10) else { return false };
+    parse_day(day).is_some() && tail.rsplit_once('-').is_some_and(|(_, last)| number(last))
 }
 
 fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Report, BadPage> {
@@ -237,4 +251,25 @@ fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryRead
         stage.done(&format!("{}, {rows} rows", source.name));
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_fetched;
+
+    #[test]
+    fn fetched_pages_are_known_by_their_names() {
+        for (report, file, expected) in [
+            ("costs", "costs-2026-10-08-001.json", true),
+            ("usage_report/messages", "usage_report_messages-2026-10-08-012.json", true),
+            ("query_range", "query_range-2026-10-08-tokens-in-001.json", true),
+            ("costs", "costs-2026-10-08.json", false),
+            ("costs", "acme-costs-2026-10-08-001.json", false),
+            ("costs", "costs-2026-10-08-001.jsonl", false),
+            ("costs", "costs-first-page-001.json", false),
+            ("costs", "costs-ééééé-001.json", false),
+        ] {
+            assert_eq!(is_fetched(report, file), expected, "{file}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Verdicts into rows of `drift.csv`: stable ids, evidence, and one row per slice for rounding.
 
 use super::classify::{Quantities, Verdict};
-use super::facts::{Facts, NO_AMOUNT};
+use super::facts::{FETCHED, Facts, NO_AMOUNT};
 use super::matching::{ANY, Grain, Match, Piece};
 use super::reference::Reference;
 use super::results::{Drift, Reason};
@@ -201,13 +201,18 @@ fn items(facts: &Facts, m: &Match) -> u64 {
 /// Where to look: the first line and the first row, with how many more there are.
 fn evidence(facts: &Facts, m: &Match) -> String {
     let mut said = Vec::new();
-    let mut lines: Vec<_> = m.lines.iter().map(|line| &facts.lines[*line as usize]).collect();
-    lines.sort_by_key(|line| (line.cost == NO_AMOUNT, facts.pages.get(line.page as usize), line.row));
-    if let Some(line) = lines.first() {
+    let first = m.lines.iter().min_by_key(|index| {
+        let line = &facts.lines[**index as usize];
+        let page = facts.pages.get(line.page as usize);
+        // Rows of fetched pages have no place of their own.
+        let row = if page.is_some_and(|page| page == FETCHED) { 0 } else { line.row };
+        (line.cost == NO_AMOUNT, page, row, facts.line_order(**index))
+    });
+    if let Some(line) = first.map(|index| &facts.lines[*index as usize]) {
         let request = facts.requests.text(line.request);
         let named = if request.is_empty() { facts.symbols.text(facts.charge_kind(line).sku) } else { request };
         let named = if named.is_empty() { String::new() } else { format!(" ({named})") };
-        said.push(format!("{}{named}{}", facts.origin(line), more(lines.len())));
+        said.push(format!("{}{named}{}", facts.origin(line), more(m.lines.len())));
     }
     let rows = |piece: &Piece| (facts.entries[piece.entry as usize].row, piece.entry);
     let ledger: Vec<&Piece> = if m.pieces.is_empty() { m.bearers.iter().collect() } else { m.pieces.iter().collect() };

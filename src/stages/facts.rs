@@ -6,6 +6,7 @@ use super::symbols::{Sym, Symbols};
 use super::texts::Texts;
 use crate::domain::ledger::{Funding, Status};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::period::day_of;
 use crate::domain::usage::{ChargeCategory, CostBasis, Measures, Precision};
 use hashbrown::HashMap;
 use std::hash::Hash;
@@ -81,6 +82,8 @@ impl<K: Copy + Eq + Hash> Kinds<K> {
     }
 }
 
+/// The name of every page that was fetched, whatever it is called where it lies.
+pub const FETCHED: &str = "";
 /// "Not there" in a column of amounts. No amount reaches it (see the limits in `domain::money`).
 pub const NO_AMOUNT: i128 = i128::MIN;
 /// "Not there" in a column of days.
@@ -270,9 +273,13 @@ impl Facts {
         (dims, kind.batch, bearer, kind.funding, kind.status, kind.ledger)
     }
 
-    /// Where a line came from: `costs-2026-11.json row 12`.
+    /// Where a line came from: `costs-2026-11.json row 12`, or `costs of 2026-11-18` where it was fetched.
     pub fn origin(&self, line: &Line) -> String {
         let page = self.pages.get(line.page as usize).map_or("computed", String::as_str);
+        if page == FETCHED {
+            let report = self.reports.get(usize::from(self.charge_kind(line).report)).map_or("computed", |report| report.name);
+            return format!("{report} of {}", day_of(line.day));
+        }
         format!("{page} row {}", line.row)
     }
 }

@@ -2,7 +2,7 @@
 //! booked is decided when all is read (see `booking`).
 
 use super::booking::ProviderSide;
-use super::facts::{ChargeKind, Facts, Line, NO_DAY, ReportInfo, SourceInfo, room, stored};
+use super::facts::{ChargeKind, FETCHED, Facts, Line, NO_DAY, ReportInfo, SourceInfo, room, stored};
 use super::reference::{Namer, Reference};
 use super::results::Quarantine;
 use super::symbols::Sym;
@@ -133,6 +133,12 @@ impl<'r> LineReader<'r> {
         self.got.facts.pages.push(file.to_string());
     }
 
+    /// Like [`Self::open_page`], for a page that was fetched: which pages a report is cut into depends on when it was
+    /// fetched and how far back, so what is said of its rows names report and day, never page and row.
+    pub fn open_fetched(&mut self, source: usize, report: ReportInfo, pull: usize) {
+        self.open_page(source, report, pull, FETCHED);
+    }
+
     /// Makes room for the rows of a file.
     pub fn expect(&mut self, rows: usize) {
         let rows = room(rows);
@@ -187,13 +193,16 @@ impl<'r> LineReader<'r> {
             self.got.rows.pop();
         }
         let source = &self.got.facts.sources[usize::from(self.mark.source)];
+        let (page, endpoint) =
+            (&self.got.facts.pages[self.mark.page as usize], self.got.facts.reports[usize::from(self.mark.report)].name);
+        let fetched = page == FETCHED;
         let quarantine = Quarantine {
             charge_date: row.day,
             provider: self.got.facts.symbols.text(source.provider).to_string(),
             account: self.got.facts.symbols.text(source.account).to_string(),
-            endpoint: self.got.facts.reports[usize::from(self.mark.report)].name.to_string(),
-            file: self.got.facts.pages[self.mark.page as usize].clone(),
-            row: u64::from(row.row),
+            endpoint: endpoint.to_string(),
+            file: if fetched { endpoint.to_string() } else { page.clone() },
+            row: if fetched { 0 } else { u64::from(row.row) },
             reason: row.reason,
             amount: row.amount,
             currency: row.currency,

@@ -19,6 +19,7 @@ pub mod pools;
 mod provider_slices;
 pub mod reference;
 pub mod results;
+pub mod savings;
 pub mod siblings;
 mod sides;
 pub mod slices;

@@ -1,5 +1,6 @@
 //! What the stages hand on: plain rows, one type for each published table.
 
+use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
@@ -413,6 +414,7 @@ pub struct Outcome {
     pub quarantine: Vec<Quarantine>,
     pub ledger_findings: Vec<LedgerFinding>,
     pub controls: Vec<Control>,
+    pub savings: Savings,
     pub restatements: Vec<Restatement>,
     /// Spikes of the window, oldest first.
     pub spikes: Vec<Spike>,

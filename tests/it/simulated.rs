@@ -1,7 +1,8 @@
 //! All ten providers over HTTP: the job in jobs/simulated.toml, run against the simulator, publishes the same bytes
 //! as a job that reads the same pages from disk.
 
-use crate::simulator::{ACCOUNTS, Saved, Simulator, World, google, key, save};
+use crate::fault_server::answer;
+use crate::simulator::{ACCOUNTS, Fault, Plan, Saved, Simulator, World, google, key, save};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -30,6 +31,11 @@ struct Place {
 impl Place {
     /// A copy of what the job names, with the simulator's addresses in it.
     fn new(simulator: &Simulator) -> Place {
+        Place::with(simulator, "")
+    }
+
+    /// ... and with further limits.
+    fn with(simulator: &Simulator, limits: &str) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for part in ["jobs", "fixtures/demo"] {
@@ -41,7 +47,7 @@ impl Place {
         for (provider, port) in PORTS {
             job = job.replace(&format!("http://127.0.0.1:{port}"), &simulator.url(provider));
         }
-        fs::write(path, job).unwrap();
+        fs::write(path, job.replace("[limits]\n", &format!("[limits]\n{limits}"))).unwrap();
         Place { dir }
     }
 
@@ -61,12 +67,13 @@ impl Place {
         command.output().unwrap()
     }
 
-    /// What the newest run published, without the manifest, which alone tells of times.
+    /// What the newest run published of these days.
     fn published(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
         let latest = self.dir.path().join("out").join(out).join("latest/");
         let files = fs::read_dir(latest).unwrap().map(|entry| entry.unwrap().path());
         let named = files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_string(), fs::read(&path).unwrap()));
-        named.filter(|(name, _)| name != "MANIFEST.json").collect()
+        // The manifest alone tells of times, and restatements of what was published before.
+        named.filter(|(name, _)| !["MANIFEST.json", "restatements.csv"].contains(&name.as_str())).collect()
     }
 
     /// The job with each API replaced by the pages that it gives, saved under the names that pulled pages have.
@@ -121,6 +128,13 @@ impl Place {
         fs::write(&path, found).unwrap();
         "jobs/disk.toml".to_string()
     }
+}
+
+/// The rows of a published table that are of none of these providers.
+fn without(table: &[u8], providers: &[&str]) -> Vec<String> {
+    let text = String::from_utf8_lossy(table);
+    let foreign = |line: &&str| !providers.iter().any(|provider| line.contains(&format!("\"{provider}\"")));
+    text.lines().filter(foreign).map(str::to_string).collect()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -187,4 +201,67 @@ fn ten_providers_over_http_publish_what_their_pages_on_disk_do() {
             }
         }
     }
+}
+
+/// Guarantees 7 to 9: providers that fail, each in its own way, cost nobody else anything; the first run without a
+/// fault publishes what it would have published had there been none; a row that is restated is a new revision.
+#[test]
+fn a_failing_provider_costs_no_other_and_leaves_no_trace() {
+    let simulator = Simulator::start(World::demo());
+    // No answer is fresh enough to be used again, and nobody asks twice.
+    let limits = "freshness_minutes = 0\ntries = 1\n";
+    let sound = Place::with(&simulator, limits);
+    let run = sound.run("jobs/simulated.toml", &simulator);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let expected = sound.published("simulated");
+
+    let place = Place::with(&simulator, limits);
+    let error = |status| Fault::Instead(answer(status, &[("content-type", "application/json")], b"{}"));
+    let faults = [
+        ("openai", "/costs", Fault::Loop, "circle"),
+        ("fal", "/billing-events", Fault::Cut, ""),
+        ("heygen", "/v3/", error(401), "401"),
+        ("mistral", "/usage", error(503), "503"),
+        ("google", "/queries/", Fault::Instead(answer(200, &[("content-type", "text/html")], b"<html>")), ""),
+    ];
+    for (provider, path, fault, _) in &faults {
+        simulator.plan(provider, Plan { path: path.to_string(), after: 1, times: usize::MAX, fault: fault.clone() });
+    }
+    let partial = place.run("jobs/simulated.toml", &simulator);
+    let told = stderr(&partial);
+    assert_eq!(partial.status.code(), Some(10), "{told}");
+    let failed = faults.each_ref().map(|(provider, ..)| *provider);
+    for (provider, _, _, words) in &faults {
+        let line = told.lines().find(|line| line.starts_with(&format!("warning: {provider}")) && line.contains(words));
+        assert!(line.is_some(), "{provider} {words}: {told}");
+    }
+    let published = place.published("simulated");
+    for file in ["attribution.csv", "reconciliation.csv", "drift.csv", "coverage.csv"] {
+        let rows = without(&published[file], &failed);
+        assert!(rows.len() > 10 && rows == without(&expected[file], &failed), "{file}");
+    }
+
+    simulator.heal();
+    let healed = place.run("jobs/simulated.toml", &simulator);
+    assert_eq!(healed.status.code(), Some(0), "{}", stderr(&healed));
+    let differences = differing(&place.published("simulated"), &expected);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+
+    // growth's bill of the 16th is found to be a dollar higher.
+    simulator.change(|world| {
+        let day = world.shelf("openai", "org-growth", "costs").get_mut(&"2026-11-16".parse().unwrap()).unwrap();
+        let amount = day[0]["amount"]["value"].to_string().replace('"', "");
+        let (whole, part) = amount.split_once('.').unwrap();
+        day[0]["amount"]["value"] = serde_json::json!(format!("{}.{part}", whole.parse::<u32>().unwrap() + 1));
+    });
+    let restated = place.run("jobs/simulated.toml", &simulator);
+    assert_eq!(restated.status.code(), Some(0), "{}", stderr(&restated));
+    let table = fs::read_to_string(place.dir.path().join("out/simulated/latest/restatements.csv")).unwrap();
+    let row = table
+        .lines()
+        .find(|line| line.contains("2026-11-16") && line.contains("org-growth"))
+        .unwrap_or_else(|| panic!("{table}"));
+    assert!(row.contains(",1,") || row.ends_with(",1"), "{row}");
+    let published = place.published("simulated");
+    assert_eq!(without(&published["attribution.csv"], &["openai"]), without(&expected["attribution.csv"], &["openai"]));
 }

@@ -13,6 +13,7 @@ pub struct Fraction {
     den: I256,
 }
 
+#[allow(clippy::should_implement_trait, reason = "checked: each returns an Option")]
 impl Fraction {
     pub const ZERO: Fraction = Fraction { num: I256::ZERO, den: I256::ONE };
     pub const ONE: Fraction = Fraction { num: I256::ONE, den: I256::ONE };

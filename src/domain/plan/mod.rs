@@ -13,7 +13,7 @@ pub mod ladder;
 pub mod prepaid;
 pub mod prorate;
 mod routes;
-mod sums;
+pub mod sums;
 
 pub use break_even::{BreakEven, Region};
 pub use compare::{Asked, Comparison, LineCosts, compare};

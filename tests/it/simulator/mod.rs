@@ -110,6 +110,11 @@ impl Simulator {
         self.shared.plans.lock().unwrap().entry(provider.to_string()).or_default().push(plan);
     }
 
+    /// Nothing is wrong any more.
+    pub fn heal(&self) {
+        self.shared.plans.lock().unwrap().clear();
+    }
+
     /// Changes what the providers know: rows that come late, that are restated, that vanish.
     pub fn change(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.shared.world.lock().unwrap());
