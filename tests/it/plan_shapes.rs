@@ -112,7 +112,7 @@ fn credits_are_a_unit_with_a_dated_price() {
                  [[credits]]\nfrom = 2026-11-01\nto = 2026-11-16\ncredit_price = \"0.005\"\nrate = [{ meter = \"images\", price = \"6\", \
                  in_credits = true }]\n[[credits]]\nfrom = 2026-11-16\ncredit_price = \"0.01\"\n[[byok]]\n";
     let own = UsageLine { list_cost: Some(amount("1")), ..used("images", 100) };
-    assert_eq!(month("images", terms, &[own.clone()])[0], "3");
+    assert_eq!(month("images", terms, std::slice::from_ref(&own))[0], "3");
     // What the ledger says was debited goes before the rate.
     let debited = UsageLine { credits: Some(amount("500")), ..own };
     assert_eq!(month("images", terms, &[debited])[0], "2.5");

@@ -1,6 +1,7 @@
 //! HeyGen: lists of videos, translations and lip-syncs. They name seconds and no money, so each job is
 //! priced by the price book; what the API does not say (engine, avatar, mode) is never guessed here.
 
+mod balance;
 mod requests;
 
 use super::request::{Account, Limits, Request};
@@ -20,7 +21,9 @@ const VIDEOS: Report = Report { name: "videos", measures: Measures::Money, rank:
 const TRANSLATIONS: Report = Report { name: "video_translations", measures: Measures::Money, rank: 0 };
 /// `GET /v3/lipsyncs`.
 const LIPSYNCS: Report = Report { name: "lipsyncs", measures: Measures::Money, rank: 0 };
-static REPORTS: [Report; 3] = [VIDEOS, TRANSLATIONS, LIPSYNCS];
+/// `GET /v3/users/me` of an account with a wallet in dollars. It does not say when: the file's name does.
+const BALANCE: Report = Report { name: "balance", measures: Measures::Balance, rank: 0 };
+static REPORTS: [Report; 4] = [VIDEOS, TRANSLATIONS, LIPSYNCS, BALANCE];
 
 const HINT: &str = "save pages of GET /v3/videos, /v3/video-translations or /v3/lipsyncs";
 /// The mark of our own tag at the end of a title.
@@ -51,6 +54,9 @@ impl Adapter for HeyGen {
 
     fn identify(&self, page: &Page<'_>) -> Option<&'static Report> {
         let answer = fields::json(page.bytes).ok()?;
+        if balance::of(&answer, page.file).is_some() {
+            return Some(&BALANCE);
+        }
         Some(match kind(answer.get("data")?.as_array()?, page.file)? {
             Kind::Videos => &VIDEOS,
             Kind::Translations => &TRANSLATIONS,
@@ -60,6 +66,9 @@ impl Adapter for HeyGen {
 
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         let answer = fields::json(page.bytes)?;
+        if let Some((wallet, day)) = balance::of(&answer, page.file) {
+            return balance::read(wallet, day, out);
+        }
         let rows = jobs(&answer)?;
         check_cursor(&answer)?;
         let Some(kind) = kind(rows, page.file) else {
@@ -343,6 +352,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_money_of_their_own() {
-        assert!(HeyGen.reports().iter().all(|report| report.rank == 0 && report.measures == Measures::Money));
+        let lists = HeyGen.reports().iter().filter(|report| report.measures == Measures::Money);
+        assert_eq!(lists.map(|report| report.rank).collect::<Vec<_>>(), [0, 0, 0]);
     }
 }
