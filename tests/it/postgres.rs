@@ -109,6 +109,7 @@ fn demo_job(folder: &Path, place: &str) {
         .replace("sqlite = \"../fixtures/demo/ledger.db\"", place)
         .replace("\"../fixtures/", &at("fixtures"))
         .replace("\"demo/", &at("jobs/demo"))
+        .replace("\"plans/", &at("jobs/plans"))
         .replace("\"prices/", &at("jobs/prices"));
     assert!(job.contains(place), "{job}");
     fs::write(folder.join("job.toml"), job).unwrap();
@@ -340,7 +341,7 @@ fn a_server_or_database_that_is_not_there() {
     for (from, to, code, what) in [
         (format!("port = {port}"), format!("port = {closed}"), 75, "no connection: connection refused"),
         (format!("database = \"{database}\""), "database = \"nowhere\"".to_string(), 65, "there is no such database"),
-        ("password\"".to_string(), "passwort\"".to_string(), 78, "cannot be read: entity not found"),
+        ("password\"".to_string(), "passwort\"".to_string(), 78, "cannot be read: No such file"),
     ] {
         let output = mended(&from, &to);
         assert_eq!(output.status.code(), Some(code), "{to}: {}", told(&output));
