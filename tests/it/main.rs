@@ -3,7 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod backtest;
 mod cluster;
+
 mod crash;
 mod demo;
 mod docs;
@@ -25,6 +27,7 @@ mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;
+mod spikes;
 mod tidy;
 mod vectors;
 mod worlds;

@@ -157,7 +157,7 @@ fn ledger_side(world: &mut World, mood: Mood, number: usize, knobs: &Call, row: 
             second.ledger = 1 - row.ledger;
             second.request_id = named('d', number);
             second.started_at += Duration::seconds(i64::from(knobs[16] % 9) - 4);
-            second.provider_request_id = row.provider_request_id.filter(|_| knobs[17] % 3 > 0);
+            second.provider_request_id = row.provider_request_id.filter(|_| !knobs[17].is_multiple_of(3));
             second.team = [Some("growth"), None, Some("labs")][usize::from(knobs[17] % 3)];
         }
         _ => return world.rows.push(second),
