@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 rows += 1;
                 cost = cost.checked_add(entry.expected_cost.unwrap_or(Amount::ZERO)).unwrap_or(cost);
             }
-            LedgerLine::Quarantined(_) => set_aside += 1,
+            LedgerLine::Quarantined(_) | LedgerLine::LeftOut(_) => set_aside += 1,
         })?;
         let ms = start.elapsed().as_millis().max(1);
         let status = std::fs::read_to_string("/proc/self/status")?;

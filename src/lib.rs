@@ -5,7 +5,7 @@
 //! jobs/*.toml ── job ── the job and its reference files
 //!                 │
 //!   saved pages, exports          request ledger           edge: all I/O
-//!        │ adapters: bytes in, lines out   │
+//!        │ adapters: bytes in, lines out   │ ledgers: rows of other systems into our columns
 //!        ▼                                 ▼
 //!   stages::lines, booking         stages::entries         normalise: names, units, each row once
 //!        └──────────► stages::pools ◄──────┘               match: by request, by bucket, alone
@@ -23,6 +23,7 @@
 //! |---|---|
 //! | `domain` | std, chrono with its time zones, rust_decimal, serde, 256-bit integers |
 //! | `adapters` | `domain`, JSON and CSV readers |
+//! | `ledgers` | `domain`, a JSON reader |
 //! | `stages` | `domain`, Polars |
 //! | `report` | `domain`, what `stages` return |
 //! | `job` | `domain`, the adapter list, a TOML reader |
@@ -39,6 +40,7 @@ pub mod cli;
 pub mod domain;
 pub mod edge;
 pub mod job;
+pub mod ledgers;
 pub mod report;
 pub mod run;
 pub mod stages;

@@ -1,8 +1,9 @@
 //! One row of our own request ledger (contract 3.2).
 
+use super::ledger_findings::Note;
 use super::money::{Amount, Currency};
 use super::usage::Quarantined;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 /// How a call ended, as the ledger saw it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,12 +109,24 @@ pub struct LedgerEntry<'a> {
     pub credit_unit: Option<&'a str>,
     /// A digest of the whole row: the same row read twice is a replay.
     pub content: u64,
+    /// What the row shows of its ledger's known faults. Empty for native ledgers.
+    pub notes: &'a [Note],
 }
 
-/// What a ledger reader hands on: every row of the window is one of the two (contract section 5, law 3).
+/// A row that another one of the same ledger replaces or repeats: counted, never used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftOut<'a> {
+    pub day: NaiveDate,
+    pub request_id: &'a str,
+    pub note: Note,
+    pub currency: Option<Currency>,
+}
+
+/// What a ledger reader hands on: every row of the window is one of the three (contract section 5, law 3).
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "consumed at once; a box would cost an allocation for every row")]
 pub enum LedgerLine<'a> {
     Entry(LedgerEntry<'a>),
     Quarantined(Quarantined),
+    LeftOut(LeftOut<'a>),
 }

@@ -7,6 +7,8 @@ pub mod calendar;
 pub mod fault;
 pub mod fx;
 pub mod ledger;
+pub mod ledger_columns;
+pub mod ledger_findings;
 pub mod money;
 pub mod names;
 pub mod period;

@@ -2,15 +2,17 @@
 //! row by row, without ever writing to them. What the rows mean is decided in one place for all sources.
 
 use super::ledger_cells::{COLUMNS, Cell, Cells, REQUIRED};
+use super::ledger_files::{Form, files};
 use super::ledger_query::Query;
 use super::ledger_row::Rows;
-use super::{ledger_csv, ledger_parquet, ledger_postgres, ledger_sqlite};
+use super::ledger_wanted::Wanted;
+use super::{ledger_csv, ledger_foreign, ledger_json, ledger_parquet, ledger_postgres, ledger_sqlite, ledger_sqlite_foreign};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::Days;
 use crate::job::{LedgerPlace, LedgerSource};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a locked database is waited for (reliability.md section 5, ledger rows).
@@ -32,6 +34,15 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// worth nothing.
 pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine<'_>)) -> Result<(), Fault> {
     let mut rows = Rows::new(window, source.currency, each);
+    match (&source.place, source.kind) {
+        (LedgerPlace::Sqlite { path, table }, Some(kind)) => {
+            return ledger_foreign::read_sqlite(source, kind, path, table, BUSY_WAIT, window, &mut rows);
+        }
+        (LedgerPlace::Postgres { server, table }, Some(kind)) => {
+            return ledger_foreign::read_postgres(source, kind, server, table, window, &mut rows);
+        }
+        _ => {}
+    }
     match &source.place {
         LedgerPlace::Sqlite { path, table } => {
             let query = ledger_sqlite::native(path, table, BUSY_WAIT)?;
@@ -41,20 +52,28 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
             let query = ledger_postgres::native(server, table)?;
             ledger_postgres::read(server, &query, window, &mut canonical(&query, &mut rows))
         }
-        LedgerPlace::Files(patterns) => {
-            let files = files(&source.name, patterns)?;
-            for (path, form) in &files {
-                if files.len() > 1 {
-                    rows.start_file(&path.file_name().unwrap_or_default().to_string_lossy());
-                }
-                match form {
-                    Form::Csv => ledger_csv::read(path, &mut rows)?,
-                    Form::Parquet => ledger_parquet::read(path, &mut rows)?,
-                }
-            }
-            Ok(())
+        LedgerPlace::Files(patterns) => match source.kind {
+            None => native_files(&source.name, patterns, &mut rows),
+            Some(kind) => ledger_foreign::read_files(source, kind, patterns, &mut rows),
+        },
+    }
+}
+
+fn native_files(ledger: &str, patterns: &[String], rows: &mut Rows<'_>) -> Result<(), Fault> {
+    let files = files(ledger, patterns)?;
+    for file in &files {
+        if files.len() > 1 {
+            rows.start_file(&file.path.file_name().unwrap_or_default().to_string_lossy());
+        }
+        let native = Wanted(None);
+        match file.form {
+            Form::Csv => ledger_csv::read(&file.path, rows)?,
+            Form::Json => ledger_json::document(&file.path, native, &mut |row| ledger_foreign::native_texts(row, rows))?,
+            Form::JsonLines => ledger_json::lines(&file.path, native, &mut |row| ledger_foreign::native_texts(row, rows))?,
+            Form::Parquet => ledger_parquet::read(&file.path, rows)?,
         }
     }
+    Ok(())
 }
 
 /// How many rows the ledger's files say they have; those that do not say it count as none.
@@ -64,8 +83,8 @@ pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine
 pub fn rows(source: &LedgerSource) -> Result<usize, Fault> {
     let LedgerPlace::Files(patterns) = &source.place else { return Ok(0) };
     let files = files(&source.name, patterns)?;
-    let parquet = files.iter().filter(|(_, form)| *form == Form::Parquet);
-    parquet.map(|(path, _)| ledger_parquet::rows(path)).sum()
+    let parquet = files.iter().filter(|file| file.form == Form::Parquet);
+    parquet.map(|file| ledger_parquet::rows(&file.path)).sum()
 }
 
 /// Opens a ledger and verifies that it has what [`read`] needs, without reading rows.
@@ -73,13 +92,17 @@ pub fn rows(source: &LedgerSource) -> Result<usize, Fault> {
 /// # Errors
 /// As [`read`], as far as a first look can tell.
 pub fn check(source: &LedgerSource) -> Result<(), Fault> {
+    match (&source.place, source.kind) {
+        (LedgerPlace::Sqlite { path, table }, Some(kind)) => return ledger_sqlite_foreign::check(path, kind, table, BUSY_WAIT),
+        (LedgerPlace::Postgres { server, table }, Some(kind)) => {
+            return ledger_postgres::foreign(server, kind, table).map(|_| ());
+        }
+        _ => {}
+    }
     match &source.place {
         LedgerPlace::Sqlite { path, table } => ledger_sqlite::native(path, table, BUSY_WAIT).map(|_| ()),
         LedgerPlace::Postgres { server, table } => ledger_postgres::native(server, table).map(|_| ()),
-        LedgerPlace::Files(patterns) => files(&source.name, patterns)?.iter().try_for_each(|(path, form)| match form {
-            Form::Csv => ledger_csv::check(path),
-            Form::Parquet => ledger_parquet::check(path),
-        }),
+        LedgerPlace::Files(patterns) => ledger_foreign::check_files(source, Wanted(source.kind), patterns),
     }
 }
 
@@ -94,65 +117,6 @@ pub(super) fn canonical<'r, 'f>(query: &Query, rows: &'r mut Rows<'f>) -> impl F
         }
         rows.take(&cells);
     }
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Csv,
-    Parquet,
-}
-
-/// The files of the patterns in the order of the patterns and then of their names, each once.
-fn files(ledger: &str, patterns: &[String]) -> Result<Vec<(PathBuf, Form)>, Fault> {
-    let mut files: Vec<(PathBuf, Form)> = Vec::new();
-    for pattern in patterns {
-        let before = files.len();
-        let paths = matches(ledger, pattern)?;
-        let none = paths.is_empty();
-        for path in paths {
-            let form = match path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase).as_deref() {
-                Some("csv") => Form::Csv,
-                Some("parquet") => Form::Parquet,
-                _ => {
-                    let what = format!("ledger {ledger:?}: a file that is neither .csv nor .parquet");
-                    let hint = format!("narrow the pattern {pattern:?}, or give the file the ending of what it is");
-                    return Err(Fault::new(ExitCode::Config, path.display().to_string(), what, hint));
-                }
-            };
-            if !files.iter().any(|(known, _)| *known == path) {
-                files.push((path, form));
-            }
-        }
-        if none {
-            let what = format!("ledger {ledger:?}: no file matches");
-            let hint = "correct `files` of the ledger in the job file, or export the ledger first";
-            return Err(Fault::new(ExitCode::Config, pattern.clone(), what, hint));
-        }
-        if let Some(added) = files.get_mut(before..) {
-            added.sort_by(|a, b| a.0.cmp(&b.0));
-        }
-    }
-    Ok(files)
-}
-
-fn matches(ledger: &str, pattern: &str) -> Result<Vec<PathBuf>, Fault> {
-    // A file may be named like a pattern: `ledger[1].csv`.
-    if Path::new(pattern).is_file() {
-        return Ok(vec![PathBuf::from(pattern)]);
-    }
-    let found = glob::glob(pattern).map_err(|error| {
-        let what = format!("ledger {ledger:?}: not a pattern: {}", error.msg);
-        Fault::new(ExitCode::Config, pattern, what, "in a pattern `*` is any part of a name and `**` any folders")
-    })?;
-    let mut paths = Vec::new();
-    for path in found {
-        let path = path.map_err(|error| unreadable(error.path(), error.error()))?;
-        if !path.is_dir() {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
 }
 
 /// A ledger file that cannot be opened or read.

@@ -112,7 +112,7 @@ fn batches(path: &Path, file: &File) -> Result<Vec<(usize, usize)>, Fault> {
     Ok(batches)
 }
 
-fn reader(file: &File) -> PolarsResult<ParquetReader<File>> {
+pub(super) fn reader(file: &File) -> PolarsResult<ParquetReader<File>> {
     let mut reader = ParquetReader::new(file.try_clone()?);
     let mut metadata = reader.get_metadata()?.as_ref().clone();
     // Writers leave a schema of their own in there, with types like dictionary that say nothing about what is
@@ -123,14 +123,14 @@ fn reader(file: &File) -> PolarsResult<ParquetReader<File>> {
 }
 
 /// Runs data-frame work behind a panic boundary: a damaged file must not take the process down.
-fn guarded<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T, Fault> {
+pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T, Fault> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done.map_err(|error| unusable(path, &error.to_string())),
         Err(_) => Err(unusable(path, "the decoder gave up")),
     }
 }
 
-fn unusable(path: &Path, why: &str) -> Fault {
+pub(super) fn unusable(path: &Path, why: &str) -> Fault {
     let why: String = why.lines().next().unwrap_or_default().chars().take(200).collect();
     let hint = "write the file again: it is cut short, damaged or not a Parquet file";
     Fault::new(ExitCode::Data, path.display().to_string(), format!("cannot be read as Parquet: {why}"), hint)

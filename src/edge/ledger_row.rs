@@ -2,7 +2,8 @@
 //! the one place that knows what a ledger's columns mean (contract 3.2). Reads nothing itself.
 
 use super::ledger_cells::{COLUMNS, Cell, Cells, Column, Holds, amount, expected, instant, shown};
-use crate::domain::ledger::{Funding, LedgerEntry, LedgerLine, Status};
+use crate::domain::ledger::{Funding, LedgerEntry, LedgerLine, LeftOut, Status};
+use crate::domain::ledger_findings::Note;
 use crate::domain::money::{Amount, Currency, MONEY_LIMIT, NumberError, QUANTITY_LIMIT};
 use crate::domain::period::Days;
 use crate::domain::usage::Quarantined;
@@ -81,6 +82,26 @@ impl<'f> Rows<'f> {
 
     /// The next row of the source.
     pub fn take(&mut self, cells: &Cells<'_>) {
+        self.take_noted(cells, &[], None);
+    }
+
+    /// A row that is counted and not used.
+    pub fn leave_out(&mut self, cells: &Cells<'_>, note: Note) {
+        let Ok(at) = instant(cells.get(Column::StartedAt)) else {
+            return self.take_noted(cells, &[], None);
+        };
+        self.row = self.row.saturating_add(1);
+        let day = at.date_naive();
+        if self.window.contains(day) {
+            let mut reader = Reader::new(cells);
+            let currency = reader.currency().ok().flatten();
+            let request_id = reader.text(Column::RequestId).ok().flatten().unwrap_or_default();
+            (self.each)(LedgerLine::LeftOut(LeftOut { day, request_id, note, currency }));
+        }
+    }
+
+    /// The next row of the source with what its ledger's reader found; `refused` says why it cannot be used.
+    pub fn take_noted(&mut self, cells: &Cells<'_>, notes: &[Note], refused: Option<&str>) {
         self.row = self.row.saturating_add(1);
         let started = instant(cells.get(Column::StartedAt));
         let day = match &started {
@@ -91,13 +112,14 @@ impl<'f> Rows<'f> {
             return;
         }
         let mut meters = Vec::with_capacity(8);
-        let read = started.map_err(|bad| bad.reason).and_then(|at| extra_meters(cells).map(|extra| (at, extra)));
+        let started = started.map_err(|bad| bad.reason).and_then(|at| refused.map_or(Ok(at), |why| Err(why.to_string())));
+        let read = started.and_then(|at| extra_meters(cells).map(|extra| (at, extra)));
         let read = match &read {
             Ok((at, extra)) => entry(self.row, *at, cells, extra, &mut meters),
             Err(reason) => Err(reason.clone()),
         };
         match read {
-            Ok(entry) => (self.each)(LedgerLine::Entry(LedgerEntry { meters: &meters, ..entry })),
+            Ok(entry) => (self.each)(LedgerLine::Entry(LedgerEntry { meters: &meters, notes, ..entry })),
             Err(reason) => {
                 let mut reader = Reader::new(cells);
                 let amount = reader.number(Column::ExpectedCost, MONEY_LIMIT).ok().flatten();
@@ -175,6 +197,7 @@ fn entry<'a>(
         credits_charged: from.number(Column::CreditsCharged, QUANTITY_LIMIT)?,
         credit_unit: from.text(Column::CreditUnit)?,
         content: 0,
+        notes: &[],
     };
     for column in CARRIED_IN_DIGEST {
         from.carry(column);

@@ -62,11 +62,11 @@ async fn has_row_ids(database: &mut SqliteConnection, table: &str, found: &[Stri
     Ok(tables == 1 && !found.iter().any(|column| column.eq_ignore_ascii_case("_rowid_") || column.eq_ignore_ascii_case("_at")))
 }
 
-fn runtime(path: &Path) -> Result<tokio::runtime::Runtime, Fault> {
+pub(super) fn runtime(path: &Path) -> Result<tokio::runtime::Runtime, Fault> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreadable(path, &error))
 }
 
-async fn open(path: &Path, wait: Duration) -> Result<SqliteConnection, Fault> {
+pub(super) async fn open(path: &Path, wait: Duration) -> Result<SqliteConnection, Fault> {
     // SQLite says the same of a file that is missing, forbidden or a folder; and it would take a name like
     // `:memory:` or `file:…` for something else than a file.
     let absolute = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
@@ -121,7 +121,7 @@ async fn columns(database: &mut SqliteConnection, path: &Path, table: &str) -> R
 }
 
 /// What SQLite refuses, by its primary result code (reliability.md section 5, ledger rows).
-fn fault(path: &Path, error: &sqlx::Error) -> Fault {
+pub(super) fn fault(path: &Path, error: &sqlx::Error) -> Fault {
     let place = path.display().to_string();
     let (code, message) = match error {
         sqlx::Error::Database(error) => {

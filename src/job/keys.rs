@@ -77,6 +77,7 @@ pub const JOB: FileKeys = FileKeys {
         &JOB_LIMITS,
         &JOB_LEDGER,
         &JOB_POSTGRES,
+        &JOB_ROUTE,
         &JOB_SOURCE,
         &JOB_PULL,
         &JOB_API,
@@ -195,7 +196,12 @@ pub const JOB_LEDGER: Keys = Keys {
     title: "[[ledger]]",
     keys: &[
         key("name", "required", "what messages call the ledger; each has its own", "\"app\""),
-        key("kind", "\"native\"", "form of the ledger; this version reads `native`", "\"native\""),
+        key(
+            "kind",
+            "\"native\"",
+            "form of the ledger: `native`, `bifrost`, `helicone`, `langfuse`, `litellm` or `newapi`",
+            "\"litellm\"",
+        ),
         key("sqlite", "none", "SQLite file; this, `postgres` or `files`", "\"ledger.db\""),
         key(
             "postgres",
@@ -203,15 +209,54 @@ pub const JOB_LEDGER: Keys = Keys {
             "section `[ledger.postgres]`: a PostgreSQL database; this, `sqlite` or `files`",
             "{ host = \"db.internal\", database = \"app\", user = \"tieout\", password = \"cred:ledger\" }",
         ),
-        key("files", "none", "CSV or Parquet files or patterns; this, `sqlite` or `postgres`", "[\"ledger/*.csv\"]"),
+        key("files", "none", "CSV, JSON or Parquet files or patterns; this, `sqlite` or `postgres`", "[\"ledger/*.csv\"]"),
         key(
             "table",
-            "\"request_ledger\"",
+            "\"request_ledger\"; of other kinds their own",
             "table or view, with `sqlite` or `postgres`; there a schema may stand before it: `app.request_ledger`",
             "\"request_ledger\"",
         ),
-        key("currency", "`reporting_currency`", "currency of `expected_cost` where a row has none", "\"USD\""),
-        key("cost_decimals", "none: all digits", "decimals, 0 to 18, that the ledger rounds `expected_cost` to", "6"),
+        key(
+            "currency",
+            "`reporting_currency`; USD for other kinds",
+            "currency of `expected_cost` where a row has none",
+            "\"USD\"",
+        ),
+        key(
+            "cost_decimals",
+            "all digits; of other kinds what they keep",
+            "decimals, 0 to 18, that the ledger rounds `expected_cost` to",
+            "6",
+        ),
+        key(
+            "quota_per_unit",
+            "what the ledger says",
+            "kind `newapi`: quota that one dollar buys, the operator's setting",
+            "500000",
+        ),
+        key(
+            "route",
+            "none",
+            "sections `[[ledger.route]]`, for other kinds than `native`: whom the ledger's own names stand for",
+            "[{ name = \"7\", provider = \"openai\" }]",
+        ),
+    ],
+};
+pub const JOB_ROUTE: Keys = Keys {
+    title: "[[ledger.route]]",
+    keys: &[
+        key(
+            "name",
+            "required",
+            "how the ledger names an upstream: a channel, deployment, provider key, provider or model; `*` at its end is any rest",
+            "\"7\"",
+        ),
+        key("provider", "what the ledger says", "the provider that it stands for", "\"openai\""),
+        key("account", "none", "the provider account", "\"org_acme\""),
+        key("api_key_id", "none", "the provider's key id, never the key", "\"key_abc\""),
+        key("funding", "what the ledger says", "whose money it spends: `byok`, `credits` or `fallback_credits`", "\"byok\""),
+        FROM,
+        TO,
     ],
 };
 pub const JOB_POSTGRES: Keys = Keys {

@@ -1,18 +1,19 @@
 //! `[[ledger]]` sections: which request ledger it is and where it stands.
 
 use super::checked::currency;
-use super::keys::JOB_POSTGRES;
+use super::keys::{JOB_POSTGRES, JOB_ROUTE};
 use super::nearest::did_you_mean;
 use super::parse::{Folder, whole};
 use super::secret::secret;
+use super::teams::FUNDINGS;
 use super::toml_at::{Section, Value, quoted};
 use super::{LedgerPlace, LedgerSource, Postgres, Tls};
 use crate::domain::fault::Fault;
-use crate::domain::money::Currency;
+use crate::domain::money::{Amount, Currency};
 use crate::domain::usage::Precision;
+use crate::ledgers::routes::Route;
+use crate::ledgers::{self, Kind, Settings};
 
-/// Ledger kinds of contract 3.2 that this version does not read.
-const OTHER_KINDS: [&str; 5] = ["litellm", "helicone", "langfuse", "bifrost", "newapi"];
 /// What holds a ledger; a section has one of them.
 const PLACES: [&str; 3] = ["sqlite", "postgres", "files"];
 const PORT: u32 = 5432;
@@ -28,30 +29,39 @@ pub(super) fn ledger(
     folder: &mut Folder<'_>,
 ) -> Result<LedgerSource, Fault> {
     let name = section.need("name")?.text()?.to_string();
-    if let Some(kind) = section.get("kind") {
-        native(&kind)?;
-    }
-    let place = place(section, folder)?;
-    let currency = section.get("currency").map_or(Ok(reporting_currency), |value| currency(&value))?;
+    let kind = section.get("kind").map_or(Ok(None), |value| kind(&value))?;
+    let place = place(section, kind, folder)?;
+    let settings = settings(section, kind, &place)?;
+    // Gateways count in dollars, whatever is reported in.
+    let usual = if kind.is_some() { Currency::USD } else { reporting_currency };
+    let currency = section.get("currency").map_or(Ok(usual), |value| currency(&value))?;
     let decimals = section.get("cost_decimals").map(|value| value.whole(0..=18)).transpose()?;
-    let precision = decimals.and_then(|places| u8::try_from(places).ok()).map_or(Precision::Exact, Precision::Rounded);
-    Ok(LedgerSource { name, place, precision, currency })
+    let precision = decimals
+        .and_then(|places| u8::try_from(places).ok())
+        .map_or(kind.map_or(Precision::Exact, |kind| kind.precision), Precision::Rounded);
+    Ok(LedgerSource { name, place, precision, currency, kind, settings })
 }
 
-fn place(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<LedgerPlace, Fault> {
+fn place(section: &Section<'_>, kind: Option<&Kind>, folder: &mut Folder<'_>) -> Result<LedgerPlace, Fault> {
     let named: Vec<(&str, Value<'_>)> = PLACES.iter().filter_map(|key| Some((*key, section.get(key)?))).collect();
     let table = section.get("table");
+    let usual = kind.map_or(Some("request_ledger"), |kind| kind.table);
+    if let (None, Some(kind), [("sqlite" | "postgres", value)]) = (usual, kind, named.as_slice()) {
+        let hint = "export its rows and name them as `files`";
+        return Err(value.fault(format!("{}: a ledger of kind {} is read from files", value.name(), kind.name), hint));
+    }
+    let usual = usual.unwrap_or_default();
     match named.as_slice() {
         [] => {
             let hint = "add one of them, for example: sqlite = \"ledger.db\", or: files = [\"ledger/*.csv\"]";
             Err(section.fault("neither sqlite nor postgres nor files in [[ledger]]", hint))
         }
         [("sqlite", value)] => {
-            let table = table.map_or(Ok("request_ledger"), |value| table_name(&value, false))?.to_string();
+            let table = table.map_or(Ok(usual), |value| table_name(&value, false))?.to_string();
             Ok(LedgerPlace::Sqlite { path: folder.file(value)?, table })
         }
         [("postgres", value)] => {
-            let table = table.map_or(Ok("request_ledger"), |value| table_name(&value, true))?.to_string();
+            let table = table.map_or(Ok(usual), |value| table_name(&value, true))?.to_string();
             Ok(LedgerPlace::Postgres { server: postgres(&value.section(&JOB_POSTGRES)?, folder)?, table })
         }
         [(_, value)] => match table {
@@ -95,16 +105,44 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     Ok(Postgres { host, port, database, user, password, tls, tls_ca, statement_seconds, lock_seconds })
 }
 
-fn native(value: &Value<'_>) -> Result<(), Fault> {
-    let kind = value.text()?;
-    if kind == "native" {
-        return Ok(());
+/// `None` is our own.
+fn kind(value: &Value<'_>) -> Result<Option<&'static Kind>, Fault> {
+    let text = value.text()?;
+    if text == "native" {
+        return Ok(None);
     }
-    if OTHER_KINDS.contains(&kind) {
-        let hint = "write its rows to a table or file with the columns of request_ledger, and kind = \"native\"";
-        return Err(value.fault(format!("kind: ledger kind \"{kind}\" is not supported by this version"), hint));
+    let mut known: Vec<&str> = ledgers::KINDS.iter().map(|kind| kind.name).collect();
+    known.push("native");
+    let unknown = || value.fault(format!("kind: unknown ledger kind {}", quoted(text)), did_you_mean(text, &known));
+    ledgers::find(text).map(Some).ok_or_else(unknown)
+}
+
+/// What only a foreign kind has.
+fn settings(section: &Section<'_>, kind: Option<&Kind>, place: &LedgerPlace) -> Result<Settings, Fault> {
+    if let (None, Some(value)) = (kind, section.get("quota_per_unit").or(section.get("route"))) {
+        let hint = "take it out; a native ledger names providers and dollars itself";
+        return Err(value.fault(format!("{}: only other kinds than native have it", value.name()), hint));
     }
-    Err(value.fault(format!("kind: unknown ledger kind {}", quoted(kind)), did_you_mean(kind, &["native"])))
+    let quota = section.get("quota_per_unit").map(|value| value.whole(1..=1_000_000_000_000)).transpose()?;
+    let quota_per_unit = quota.and_then(|quota| i64::try_from(quota).ok()).map(Amount::whole);
+    if kind.is_some_and(|kind| kind.name == "newapi") && quota_per_unit.is_none() && matches!(place, LedgerPlace::Files(_)) {
+        let hint = "files do not carry it: add the operator's setting QuotaPerUnit, for example: quota_per_unit = 500000";
+        return Err(section.fault("missing key \"quota_per_unit\" in [[ledger]] of kind newapi", hint));
+    }
+    let routes = section.sections("route", &JOB_ROUTE)?.iter().map(route).collect::<Result<Vec<_>, _>>()?;
+    Ok(Settings { routes, quota_per_unit })
+}
+
+fn route(section: &Section<'_>) -> Result<Route, Fault> {
+    let text = |key: &str| section.get(key).map(|value| value.text().map(str::to_string)).transpose();
+    Ok(Route {
+        name: section.need("name")?.text()?.to_string(),
+        days: section.days()?,
+        provider: text("provider")?,
+        account: text("account")?,
+        api_key_id: text("api_key_id")?,
+        funding: section.get("funding").map(|value| value.word(&FUNDINGS)).transpose()?,
+    })
 }
 
 /// The name goes into a query, where it cannot be a parameter. In PostgreSQL a schema may stand before it.

@@ -32,6 +32,7 @@ use crate::domain::money::Currency;
 use crate::domain::period::Days;
 use crate::domain::spike::Settings;
 use crate::domain::usage::Precision;
+use crate::ledgers::{Kind as LedgerKind, Settings as LedgerSettings};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
@@ -117,16 +118,20 @@ pub struct LedgerSource {
     pub precision: Precision,
     /// Currency of `expected_cost` where a row has none.
     pub currency: Currency,
+    /// Whose form the rows have; `None` is our own.
+    pub kind: Option<&'static LedgerKind>,
+    /// What only a foreign kind needs.
+    pub settings: LedgerSettings,
 }
 
-/// Where a native ledger is.
+/// Where a ledger is.
 #[derive(Clone, Debug)]
 pub enum LedgerPlace {
-    /// A SQLite file with the table or view `request_ledger`.
+    /// A SQLite file with the ledger's table or view.
     Sqlite { path: PathBuf, table: String },
     /// A PostgreSQL database with the table or view, with or without its schema before a dot.
     Postgres { server: Postgres, table: String },
-    /// CSV or Parquet files with the same columns, by pattern.
+    /// CSV, JSON or Parquet files with the ledger's columns, by pattern.
     Files(Vec<String>),
 }
 

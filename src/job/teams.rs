@@ -21,7 +21,8 @@ const KINDS: [(&str, Owned); 7] = [
     ("feature", Owned::Feature),
     ("client", Owned::Client),
 ];
-const FUNDINGS: [(&str, Funding); 3] =
+/// Words for whose money a key spends.
+pub(super) const FUNDINGS: [(&str, Funding); 3] =
     [("byok", Funding::Byok), ("credits", Funding::Credits), ("fallback_credits", Funding::FallbackCredits)];
 const CATEGORIES: [ChargeCategory; 5] =
     [ChargeCategory::Usage, ChargeCategory::Purchase, ChargeCategory::Tax, ChargeCategory::Credit, ChargeCategory::Adjustment];

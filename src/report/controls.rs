@@ -102,6 +102,7 @@ fn is_money(column: &str) -> bool {
             | "provider_quantity"
             | "ledger_quantity"
             | "items"
+            | "rows"
             | "rows_read"
             | "rows_used"
             | "duplicates"
@@ -185,6 +186,12 @@ fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Source
     sources.extend([
         (file, "row", Hash, totals(quarantine, |q| Ok((None, count(q.row))))?),
         (file, "amount", Control, totals(quarantine, |q| Ok((q.currency, q.amount)))?),
+    ]);
+    let file = "ledger_findings.csv";
+    let findings = &outcome.ledger_findings;
+    sources.extend([
+        (file, "rows", Control, totals(findings, |f| Ok((None, count(f.rows))))?),
+        (file, "amount", Control, totals(findings, |f| Ok((Some(f.currency), Some(f.amount))))?),
     ]);
     // A sum of ratios means nothing: it guards the column. Missing slices have none.
     let ratios = totals(reconciliation, |slice| {

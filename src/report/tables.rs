@@ -4,7 +4,9 @@
 use super::{Cell, Table, controls, savings, spikes, team_month};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
-use crate::stages::results::{Attribution, Coverage, Drift, Outcome, Quarantine, Reason, Reconciliation, Restatement};
+use crate::stages::results::{
+    Attribution, Coverage, Drift, LedgerFinding, Outcome, Quarantine, Reason, Reconciliation, Restatement,
+};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
         drift(&outcome.drift),
         coverage(&outcome.coverage),
         quarantine(&outcome.quarantine),
+        ledger_findings(&outcome.ledger_findings),
         restatements(&outcome.restatements),
         spikes::table(&outcome.spikes),
     ];
@@ -347,6 +350,27 @@ fn quarantine(rows: &[Quarantine]) -> Table {
     Table {
         file: "quarantine.csv",
         columns: vec!["charge_date", "provider", "account", "endpoint", "file", "row", "reason", "amount", "currency"],
+        rows: rows.iter().map(row).collect(),
+        for_people: true,
+    }
+}
+
+fn ledger_findings(rows: &[LedgerFinding]) -> Table {
+    let row = |found: &LedgerFinding| {
+        vec![
+            Cell::Date(found.charge_date),
+            text(&found.ledger),
+            text(found.finding.name()),
+            Cell::Count(found.rows),
+            Cell::Number(found.amount),
+            currency(found.currency),
+            text(&found.examples),
+            text(found.finding.meaning()),
+        ]
+    };
+    Table {
+        file: "ledger_findings.csv",
+        columns: vec!["charge_date", "ledger", "finding", "rows", "amount", "currency", "examples", "meaning"],
         rows: rows.iter().map(row).collect(),
         for_people: true,
     }

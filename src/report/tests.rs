@@ -3,6 +3,7 @@
 use super::csv::render;
 use super::{Table, laws, tables, text};
 use crate::domain::ledger::Funding;
+use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{Days, parse_day};
 use crate::domain::spike::{Contributor, Spike, SpikeRule, SpikeState};
@@ -178,6 +179,15 @@ fn night() -> Outcome {
             covered(None, "fal", SliceStatus::Suspect, 1),
         ],
         quarantine: vec![aside(Some("2026-11-01")), aside(None)],
+        ledger_findings: vec![LedgerFinding {
+            charge_date: day("2026-11-01"),
+            ledger: "gateway".to_string(),
+            finding: Finding::Unpriced,
+            rows: 3,
+            amount: amount("0.5"),
+            currency: Currency::USD,
+            examples: "r1 r2".to_string(),
+        }],
         controls: vec![Control {
             source: "residue".to_string(),
             account: String::new(),
@@ -257,6 +267,7 @@ fn columns_are_those_of_the_contract() {
              excess,ratio,score,projected,projected_until,contributors,baseline,provisional,currency",
         ),
         ("quarantine.csv", "charge_date,provider,account,endpoint,file,row,reason,amount,currency"),
+        ("ledger_findings.csv", "charge_date,ledger,finding,rows,amount,currency,examples,meaning"),
         ("control_totals.csv", "file,rows,column,control_total,currency,hash_total,source_total,difference"),
     ] {
         assert_eq!(file(&night, name).lines().next(), Some(columns), "{name}");
@@ -318,6 +329,8 @@ fn control_totals_tie_every_column() {
         "\"reconciliation.csv\",3,\"unexplained\",3.1012,\"USD\",,3.1012,0",
         "\"team_month.csv\",5,\"billed_cost_rounded\",30.02,\"USD\",,30.02,0",
         "\"coverage.csv\",4,\"rows_read\",26,,,26,0",
+        "\"ledger_findings.csv\",1,\"rows\",3,,,3,0",
+        "\"ledger_findings.csv\",1,\"amount\",0.5,\"USD\",,0.5,0",
         "\"residue\",1,\"amount\",0.000000000000000003,\"USD\",,,",
     ] {
         assert!(written.lines().any(|written| written == line), "{line} in\n{written}");

@@ -6,6 +6,7 @@ use super::savings_text;
 use super::spikes;
 use super::tables::{explained_ratio, is_explained, too_large, unexplained};
 use crate::domain::fault::Fault;
+use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::Days;
 use crate::stages::results::{Outcome, Reason, SliceStatus, UNATTRIBUTED};
@@ -144,6 +145,12 @@ fn coverage(page: &mut String, next: &mut Vec<String>, outcome: &Outcome) {
     }
     if quarantined > 0 {
         next.push(format!("Rows that could not be read: {quarantined}. quarantine.csv says what is wrong and where."));
+    }
+    let kinds: BTreeSet<Finding> = outcome.ledger_findings.iter().map(|found| found.finding).collect();
+    if !kinds.is_empty() {
+        let rows = outcome.ledger_findings.iter().fold(0u64, |sum, found| sum.saturating_add(found.rows));
+        let found = kinds.len();
+        next.push(format!("Known faults of ledgers: {found} kinds on {rows} rows. ledger_findings.csv says how each was used."));
     }
 }
 

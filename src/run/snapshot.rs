@@ -245,6 +245,7 @@ fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryRead
             match line {
                 LedgerLine::Entry(entry) => entries.push(number, &entry),
                 LedgerLine::Quarantined(row) => entries.set_aside(number, row),
+                LedgerLine::LeftOut(row) => entries.leave_out(number, &row),
             }
         })?;
         stage.done(&format!("{}, {rows} rows", source.name));

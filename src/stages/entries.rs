@@ -2,13 +2,16 @@
 //! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
 use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, Part, amount, room, stored};
+use super::ledger_findings::Findings;
+use super::overlap;
 use super::reference::{Namer, Reference};
-use super::results::{Coverage, Quarantine, SliceStatus};
+use super::results::{Coverage, LedgerFinding, Quarantine, SliceStatus};
 use super::sides;
 use super::symbols::{NONE, Sym};
 use super::texts::Texts;
 use crate::domain::fault::Fault;
-use crate::domain::ledger::{LedgerEntry, Status};
+use crate::domain::ledger::{LedgerEntry, LeftOut, Status};
+use crate::domain::ledger_findings::Note;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
 use crate::domain::period::{day_number, day_of};
@@ -39,12 +42,16 @@ pub struct EntryReader<'r> {
     namer: Namer,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
+    /// Entry and note of what rows showed, until it is settled which rows are entries.
+    noted: Vec<(u32, Note)>,
+    findings: Findings,
 }
 
 /// What is known of the ledger side besides its entries.
 pub struct LedgerSide {
     pub coverage: Vec<Coverage>,
     pub quarantine: Vec<Quarantine>,
+    pub findings: Vec<LedgerFinding>,
 }
 
 /// Keeps a value while all agree on it.
@@ -66,6 +73,8 @@ impl<'r> EntryReader<'r> {
             namer: Namer::default(),
             counts: BTreeMap::new(),
             quarantine: Vec::new(),
+            noted: Vec::new(),
+            findings: Findings::default(),
         }
     }
 
@@ -109,6 +118,15 @@ impl<'r> EntryReader<'r> {
         });
     }
 
+    /// Counts a row that another one replaces or repeats.
+    pub fn leave_out(&mut self, ledger: u16, row: &LeftOut<'_>) {
+        let count = self.counts.entry((ledger, Some(row.day))).or_default();
+        count.read += 1;
+        count.duplicates += 1;
+        let currency = row.currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
+        self.findings.add(ledger, row.day, row.note, currency, row.request_id);
+    }
+
     /// Takes one row.
     pub fn push(&mut self, ledger: u16, row: &LedgerEntry<'_>) {
         let date = row.started_at.date_naive();
@@ -122,6 +140,7 @@ impl<'r> EntryReader<'r> {
         self.counts.entry((ledger, Some(date))).or_default().read += 1;
         self.facts.entries.push(entry);
         self.contents.push(row.content);
+        self.noted.extend(row.notes.iter().map(|note| (index, *note)));
         if row.upstream_cost.is_some() || row.credits_charged.is_some() {
             let symbols = &mut self.facts.symbols;
             let aside = Aside {
@@ -160,13 +179,15 @@ impl<'r> EntryReader<'r> {
             index += 1;
             dropped.binary_search(&(index - 1)).is_err()
         });
-        self.facts.asides.retain_mut(|aside| match dropped.binary_search(&aside.entry) {
+        let stays = |entry: &mut u32| match dropped.binary_search(entry) {
             Ok(_) => false,
             Err(before) => {
-                aside.entry -= before as u32;
+                *entry -= before as u32;
                 true
             }
-        });
+        };
+        self.facts.asides.retain_mut(|aside| stays(&mut aside.entry));
+        self.noted.retain_mut(|(entry, _)| stays(entry));
     }
 
     /// Compares an entry with those before it whose calls have the same hash, of which some were dropped. True
@@ -253,7 +274,7 @@ impl<'r> EntryReader<'r> {
             part_start,
             part_count: row.meters.len() as u16,
             unpriced: billable && row.expected_cost.is_none(),
-            duplicate: false,
+            duplicate: row.notes.iter().any(|note| note.finding.is_copy()),
             row: row.row,
         }
     }
@@ -264,8 +285,16 @@ impl<'r> EntryReader<'r> {
     /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
     pub fn finish(mut self, provider: Facts) -> Result<(Facts, LedgerSide), Fault> {
         self.settle_calls();
-        let EntryReader { reference, facts, requests, counts, quarantine, .. } = self;
+        for (index, note) in &self.noted {
+            let entry = &self.facts.entries[*index as usize];
+            let kind = self.facts.entry_kind(entry);
+            self.findings.add(kind.ledger, day_of(entry.day), *note, kind.currency, self.facts.calls.text(entry.call));
+        }
+        let EntryReader { reference, facts, requests, mut counts, quarantine, mut findings, .. } = self;
         let mut facts = sides::join(reference, provider, facts, &requests)?;
+        for loser in overlap::settle(&mut facts, &mut findings) {
+            counts.entry(loser).or_default().duplicates += 1;
+        }
         mark_duplicates(&mut facts);
         let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
         for entry in &facts.entries {
@@ -299,7 +328,8 @@ impl<'r> EntryReader<'r> {
                 coverage.push(row);
             }
         }
-        Ok((facts, LedgerSide { coverage, quarantine }))
+        let findings = findings.rows(|ledger| facts.ledgers[usize::from(ledger)].name.clone())?;
+        Ok((facts, LedgerSide { coverage, quarantine, findings }))
     }
 }
 

@@ -11,9 +11,11 @@ pub mod facts;
 pub mod fetched;
 mod figures;
 mod frame;
+mod ledger_findings;
 pub mod lines;
 pub mod linked;
 pub mod matching;
+mod overlap;
 pub mod pools;
 mod provider_slices;
 pub mod reference;
@@ -64,5 +66,14 @@ pub fn tie_out(
     units::mark(facts, &suspects, &mut coverage);
     let mut quarantine = provider.quarantine;
     quarantine.extend(ledger.quarantine);
-    Ok(Outcome { attribution, drift, reconciliation, coverage, quarantine, controls: provider.controls, ..Outcome::default() })
+    Ok(Outcome {
+        attribution,
+        drift,
+        reconciliation,
+        coverage,
+        quarantine,
+        ledger_findings: ledger.findings,
+        controls: provider.controls,
+        ..Outcome::default()
+    })
 }

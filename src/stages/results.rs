@@ -2,6 +2,7 @@
 
 use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
+use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::spike::Spike;
 use crate::domain::usage::{ChargeCategory, CostBasis};
@@ -371,6 +372,20 @@ pub struct Control {
     pub currency: Currency,
 }
 
+/// What rows of a foreign ledger show of its system's known faults, on one day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerFinding {
+    pub charge_date: NaiveDate,
+    pub ledger: String,
+    pub finding: Finding,
+    pub rows: u64,
+    /// Sum of what [`Finding::meaning`] calls the amount.
+    pub amount: Amount,
+    pub currency: Currency,
+    /// Request ids of some of the rows.
+    pub examples: String,
+}
+
 /// A row of `restatements.csv`: a slice that says something else than before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restatement {
@@ -397,6 +412,7 @@ pub struct Outcome {
     pub reconciliation: Vec<Reconciliation>,
     pub coverage: Vec<Coverage>,
     pub quarantine: Vec<Quarantine>,
+    pub ledger_findings: Vec<LedgerFinding>,
     pub controls: Vec<Control>,
     pub savings: Savings,
     pub restatements: Vec<Restatement>,

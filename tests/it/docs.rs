@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 const PAGES: [&str; 9] = [
     "docs/alerts.md",
-    "docs/ledgers.md",
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/guarantees.md",
     "docs/decisions.md",
+    "docs/ledgers.md",
     "jobs/README.md",
     "docs/plans.md",
 ];
@@ -93,4 +93,16 @@ fn the_watch_job_is_in_order() {
     let all = all.collect::<Vec<_>>().join("\n");
     let job = tieout::job::parse(&file, &all, tieout::adapters::ADAPTERS).unwrap();
     assert_eq!((job.alerts.channels.len(), job.alerts.dead_man.is_some()), (4, true));
+}
+
+/// Every finding that a row can show is explained, by its name.
+#[test]
+fn every_ledger_finding_is_in_the_documentation() {
+    let text = read("docs/ledgers.md");
+    let missing: Vec<&str> = tieout::domain::ledger_findings::Finding::ALL
+        .iter()
+        .map(|finding| finding.name())
+        .filter(|name| !text.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

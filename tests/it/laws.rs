@@ -2,7 +2,7 @@
 //! does not matter, and agreement with the oracle's nested loops.
 
 use crate::oracle::{bearing, matching, reading};
-use crate::worlds::{LEDGERS, Mood, World, world};
+use crate::worlds::{LEDGERS, Mood, Row, World, world};
 use chrono::NaiveDate;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -339,7 +339,8 @@ proptest! {
         prop_assert_eq!(sorted(found.lone_lines.iter().map(line)), sorted(lone.map(|at| books.lines[at].origin.clone())));
         let lone = (0..books.entries.len())
             .filter(|at| !met_rows.contains(at) && books.entries[*at].row.provider_request_id.is_some());
-        let places = |at: usize| world.rows.iter().position(|row| *row == books.entries[at].row).unwrap() as u32 + 1;
+        let call = |row: &Row| (row.ledger, row.request_id, row.attempt);
+        let places = |at: usize| world.rows.iter().position(|row| call(row) == call(&books.entries[at].row)).unwrap() as u32 + 1;
         prop_assert_eq!(sorted(found.lone_entries.iter().map(row)), sorted(lone.map(places)));
         let linked: BTreeSet<String> = found
             .linked

@@ -14,6 +14,8 @@ mod errors;
 #[allow(dead_code)] // Each test takes the steps that it needs.
 mod fault_server;
 mod faults;
+mod foreign;
+mod foreign_databases;
 mod laws;
 mod oracle;
 mod plan_laws;

@@ -4,4 +4,5 @@
 pub mod bearing;
 pub mod decimals;
 pub mod matching;
+mod overlap;
 pub mod reading;

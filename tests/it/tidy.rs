@@ -38,7 +38,7 @@ fn is_test(path: &Path) -> bool {
 #[test]
 fn rooms_import_only_what_they_may() {
     // Room, and what its code must not name (house rule: the table in the crate documentation).
-    let forbidden: [(&str, &[&str]); 5] = [
+    let forbidden: [(&str, &[&str]); 6] = [
         (
             "domain",
             &[
@@ -73,6 +73,25 @@ fn rooms_import_only_what_they_may() {
                 "std::net",
                 "Utc::now",
                 "SystemTime",
+            ],
+        ),
+        (
+            "ledgers",
+            &[
+                "crate::adapters",
+                "crate::edge",
+                "crate::stages",
+                "crate::report",
+                "crate::job",
+                "crate::run",
+                "polars",
+                "sqlx",
+                "tokio",
+                "csv::",
+                "std::fs",
+                "std::env",
+                "std::net",
+                "Utc::now",
             ],
         ),
         (
@@ -121,7 +140,7 @@ fn rooms_import_only_what_they_may() {
 #[test]
 fn no_binary_float_in_the_rooms_that_hold_money() {
     let mut faults = Vec::new();
-    for name in ["domain", "adapters", "stages", "report", "job"] {
+    for name in ["domain", "adapters", "ledgers", "stages", "report", "job"] {
         for (path, text) in room(name) {
             for (number, line) in code(&text).lines().enumerate() {
                 let words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -177,5 +196,14 @@ fn nothing_is_left_unfinished() {
         for mark in marks {
             assert!(!text.contains(mark), "{} has {mark}", path.display());
         }
+    }
+}
+
+#[test]
+fn every_ledger_kind_has_fixtures_and_a_page() {
+    let page = std::fs::read_to_string(root().join("docs/ledgers.md")).unwrap();
+    for kind in tieout::ledgers::KINDS {
+        assert!(root().join("fixtures/ledgers").join(kind.name).join("README.md").is_file(), "{kind:?} has no fixtures");
+        assert!(page.contains(&format!("\n## {}\n", kind.name)), "{kind:?} is not explained");
     }
 }

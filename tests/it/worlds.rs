@@ -116,6 +116,7 @@ impl Row {
             upstream_cost: None,
             credits_charged: None,
             credit_unit: None,
+            notes: &[],
             content: text
                 .bytes()
                 .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),

@@ -12,7 +12,8 @@ fn november() -> Days {
 }
 
 fn source(place: LedgerPlace) -> LedgerSource {
-    LedgerSource { name: "app".into(), place, precision: Precision::Exact, currency: Currency::EUR }
+    let (precision, currency) = (Precision::Exact, Currency::EUR);
+    LedgerSource { name: "app".into(), place, precision, currency, kind: None, settings: Default::default() }
 }
 
 fn files_source(dir: &TempDir, pattern: &str) -> LedgerSource {
@@ -338,7 +339,12 @@ fn files_that_are_not_a_ledger_are_refused() {
             "correct `files` of the ledger in the job file, or export the ledger first",
         ),
         ("a***b", ExitCode::Config, "ledger \"app\": not a pattern: ", "in a pattern `*` is any part of a name"),
-        ("*.txt", ExitCode::Config, "ledger \"app\": a file that is neither .csv nor .parquet", "narrow the pattern "),
+        (
+            "*.txt",
+            ExitCode::Config,
+            "ledger \"app\": a file that is none of .csv, .json, .jsonl, .ndjson, each also with .gz",
+            "narrow the pattern ",
+        ),
         (
             "empty.csv",
             ExitCode::Data,

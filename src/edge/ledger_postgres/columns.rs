@@ -22,14 +22,14 @@ const TEXTS: &str = "(started_at COLLATE \"C\" >= {before} AND started_at COLLAT
 
 /// A column as the catalog has it.
 pub struct Found {
-    name: String,
+    pub name: String,
     /// As SQL writes the type.
     shown: String,
     /// Base type and its category, of a domain those below it.
-    kind: String,
+    pub kind: String,
     category: String,
     not_null: bool,
-    readable: bool,
+    pub readable: bool,
 }
 
 /// The columns of the table; errors of the driver apart from what the catalog says.

@@ -5,9 +5,11 @@ mod columns;
 mod connect;
 mod copy;
 mod faults;
+mod foreign;
 mod text;
 
 pub use copy::read;
+pub use foreign::foreign;
 
 use super::ledger_query::Query;
 use crate::domain::fault::{ExitCode, Fault};

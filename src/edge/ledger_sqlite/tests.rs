@@ -35,6 +35,7 @@ fn rows_of(path: &Path, table: &str) -> Result<Vec<String>, Fault> {
         found.push(match line {
             LedgerLine::Entry(entry) => format!("{} {}", entry.request_id, entry.started_at.to_rfc3339()),
             LedgerLine::Quarantined(row) => format!("{:?} {}", row.day, row.reason),
+            LedgerLine::LeftOut(row) => panic!("{row:?}"),
         });
     };
     read_native(path, table, window, &mut each)?;
@@ -160,6 +161,7 @@ fn amounts_of_every_storage_class_and_bytes_that_are_not_text() {
         found.push(match line {
             LedgerLine::Entry(entry) => format!("{} {} {:?}", entry.request_id, entry.model, entry.expected_cost),
             LedgerLine::Quarantined(row) => format!("{} {:?}", row.reason, row.amount),
+            LedgerLine::LeftOut(row) => panic!("{row:?}"),
         });
     };
     read_native(&path, "request_ledger", window, &mut each).unwrap();

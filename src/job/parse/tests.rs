@@ -324,10 +324,22 @@ fn faults_in_ledgers() {
         ),
         ("[[ledger]]\nsqlite = \"l.db\"", 4, "missing key \"name\" in [[ledger]]", "add it, for example: name = \"app\""),
         (
-            "[[ledger]]\nname = \"app\"\nkind = \"langfuse\"",
-            6,
-            "kind: ledger kind \"langfuse\" is not supported by this version",
-            "write its rows to a table or file with the columns of request_ledger, and kind = \"native\"",
+            "[[ledger]]\nname = \"app\"\nkind = \"langfuse\"\nsqlite = \"l.db\"",
+            7,
+            "sqlite: a ledger of kind langfuse is read from files",
+            "export its rows and name them as `files`",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\nkind = \"newapi\"\nfiles = [\"l.csv\"]",
+            4,
+            "missing key \"quota_per_unit\" in [[ledger]] of kind newapi",
+            "files do not carry it: add the operator's setting QuotaPerUnit, for example: quota_per_unit = 500000",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\nsqlite = \"l.db\"\n[[ledger.route]]\nname = \"7\"",
+            7,
+            "route: only other kinds than native have it",
+            "take it out; a native ledger names providers and dollars itself",
         ),
         ("[[ledger]]\nname = \"app\"\nkind = \"navite\"", 6, "kind: unknown ledger kind \"navite\"", "did you mean \"native\"?"),
         (

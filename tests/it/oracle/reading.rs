@@ -2,6 +2,7 @@
 //! expects of each of its rows.
 
 use super::decimals::mul_div;
+use super::overlap;
 use crate::worlds::{ACCOUNTS, Page, Row, World};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -237,7 +238,7 @@ fn has_fine(world: &World, source: usize, day: NaiveDate) -> bool {
 }
 
 fn entries(world: &World, counts: &mut Counts) -> Vec<Used> {
-    let mut used: Vec<Used> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for row in &world.rows {
         let day = row.started_at.date_naive();
         if !world.window.contains(day) {
@@ -245,28 +246,31 @@ fn entries(world: &World, counts: &mut Counts) -> Vec<Used> {
         }
         counts.read += 1;
         let call = |row: &Row| (row.ledger, row.request_id, row.attempt);
-        if let Some(twin) = used.iter().find(|other| call(&other.row) == call(row)) {
-            if twin.row == *row {
+        if let Some(twin) = rows.iter().find(|other| call(other) == call(row)) {
+            if *twin == *row {
                 counts.duplicates += 1;
             } else {
                 counts.quarantined += 1;
             }
             continue;
         }
-        used.push(expect(world, row));
+        rows.push(row.clone());
     }
-    let known: Vec<(Row, usize)> = used.iter().map(|entry| entry.row.clone()).zip(0..).collect();
-    for (row, at) in &known {
+    let pairs = overlap::pairs(&rows);
+    let lost = |at: usize| pairs.iter().any(|(_, loser)| *loser == at);
+    let rows: Vec<Row> = (0..rows.len()).filter(|at| !lost(*at)).map(|at| overlap::filled(&rows, at, &pairs)).collect();
+    let mut used: Vec<Used> = Vec::new();
+    for row in &rows {
         // The first row that names an id stands for the call; ties of time go by our own id.
-        let first = known
-            .iter()
-            .filter(|(other, _)| {
-                row.provider_request_id.is_some()
-                    && (other.provider, other.provider_request_id) == (row.provider, row.provider_request_id)
-            })
-            .min_by_key(|(other, _)| (other.started_at, other.request_id));
-        used[*at].duplicate = first.is_some_and(|(first, _)| first.request_id != row.request_id);
+        let named = |other: &&Row| {
+            row.provider_request_id.is_some()
+                && (other.provider, other.provider_request_id) == (row.provider, row.provider_request_id)
+        };
+        let first = rows.iter().filter(named).min_by_key(|other| (other.started_at, other.request_id));
+        let duplicate = first.is_some_and(|first| first.request_id != row.request_id);
+        used.push(Used { duplicate, ..expect(world, row) });
     }
+    counts.duplicates += pairs.len() as u64;
     let unreadable = world.unreadable.iter().filter(|row| row.day.is_none_or(|day| world.window.contains(day))).count() as u64;
     counts.read += unreadable;
     counts.quarantined += unreadable;

@@ -152,6 +152,14 @@ fn ledger_side(world: &mut World, mood: Mood, number: usize, knobs: &Call, row: 
             world.rows.push(second);
             return world.rows.push(Row { status: Status::Timeout, ..row.clone() });
         }
+        // The other ledger has the call too, not always with the provider's id.
+        8 => {
+            second.ledger = 1 - row.ledger;
+            second.request_id = named('d', number);
+            second.started_at += Duration::seconds(i64::from(knobs[16] % 9) - 4);
+            second.provider_request_id = row.provider_request_id.filter(|_| !knobs[17].is_multiple_of(3));
+            second.team = [Some("growth"), None, Some("labs")][usize::from(knobs[17] % 3)];
+        }
         _ => return world.rows.push(second),
     }
     world.rows.push(row.clone());
