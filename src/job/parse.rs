@@ -51,6 +51,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let (teams, names, fx) = (reference("teams")?, reference("names")?, reference("fx")?);
     let prices = top.get("prices").map_or(Ok(Vec::new()), |value| value.texts())?;
     let prices = prices.iter().map(|(_, value)| folder.file(value)).collect::<Result<Vec<_>, _>>()?;
+    let prices_max_age_days = top.get("prices_max_age_days").map_or(Ok(90), |value| value.whole(1..=3650))?;
     let savings = agreements::savings(&top, &mut |value| folder.file(value))?;
     let plans = agreements::plans(&top, &mut |value| folder.file(value))?;
     let byte_order_mark = top.get("byte_order_mark").map_or(Ok(true), |value| value.flag())?;
@@ -90,6 +91,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         sources: sources.into_iter().map(|(source, _)| source).collect(),
         teams,
         prices,
+        prices_max_age_days,
         names,
         fx,
         savings,

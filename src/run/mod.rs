@@ -3,6 +3,7 @@
 pub mod backtest;
 pub mod fetched;
 mod from_ledger;
+pub mod price_import;
 pub mod reference;
 pub mod snapshot;
 pub mod whatif;

@@ -16,6 +16,7 @@ mod oracle;
 mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
+mod price_books;
 mod providers;
 mod scenarios;
 mod simulated;
