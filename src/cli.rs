@@ -181,19 +181,22 @@ pub struct Backtest {
     /// CSV file of labelled spikes: series,start,end or series,timestamp
     #[arg(long, value_name = "FILE", requires = "series")]
     pub labels: Option<PathBuf>,
-    /// Usual deviations from the baseline. Default: 7
+    /// Usual deviations from the baseline, with --ratio and --money. Default: 6
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub score: Option<String>,
-    /// Value divided by what was expected. Default: 1
+    /// Value divided by what was expected. Default: 3
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub ratio: Option<String>,
-    /// Distance from what was expected, in units an hour. Default: 0
+    /// Distance from what was expected, in units an hour. Default: 5
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub money: Option<String>,
-    /// up, down or both. Default: up
+    /// A cautious score that needs neither ratio nor money; 0 switches it off. Default: 8
+    #[arg(long, value_name = "NUMBER", requires = "series")]
+    pub score_alone: Option<String>,
+    /// up, down or both. Default: both, or up where --score-alone is 0
     #[arg(long, value_name = "WAY", requires = "series")]
     pub direction: Option<String>,
-    /// Hours after which a new level is the baseline. Default: 48
+    /// Hours after which a new level is the baseline. Default: 96
     #[arg(long, value_name = "HOURS", requires = "series")]
     pub adapt_hours: Option<u32>,
     /// IANA zone of hours and weekends. Default: UTC

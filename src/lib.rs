@@ -26,7 +26,7 @@
 //! | `stages` | `domain`, Polars |
 //! | `report` | `domain`, what `stages` return |
 //! | `job` | `domain`, the adapter list, TOML and JSON readers |
-//! | `edge` | `domain`, `job`; the only room that touches files, databases, the clock, the terminal |
+//! | `edge` | `domain`, `job`, the adapters as a list; the only room that touches files, databases, the clock, the terminal |
 //! | `run`, `main` | all; they only connect |
 //!
 //! Deliberately absent: adapters never read the clock or a file, because a page must read the same

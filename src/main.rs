@@ -9,6 +9,7 @@ use tieout::cli::{Backtest, Cli, Command, Import, PricesCommand, Run, Status, Wh
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
+use tieout::edge::secrets::no_core_dumps;
 use tieout::edge::{clock, signals, verify};
 use tieout::run::reference::Asked;
 use tieout::run::{self, Done, Options};
@@ -18,6 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ProcessCode {
     guard_panics();
+    no_core_dumps();
     let cli = Cli::parse();
     signals::prepare();
     let code = match cli.command {

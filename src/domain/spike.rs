@@ -84,6 +84,9 @@ pub struct Thresholds {
     pub ratio: Amount,
     /// Actual − expected, in units of the series an hour.
     pub money: Amount,
+    /// A cautious score, which heavy tails do not reach, from which neither ratio nor money is asked; `None`
+    /// where both are always asked.
+    pub score_alone: Option<Amount>,
     pub direction: Direction,
     /// Hours after which a new level that has not gone away is the baseline.
     pub adapt_hours: u32,
@@ -97,6 +100,7 @@ impl Default for Thresholds {
             score: Amount::whole(6),
             ratio: Amount::whole(3),
             money: Amount::whole(5),
+            score_alone: None,
             direction: Direction::Up,
             adapt_hours: 168,
             catch_up: true,
@@ -105,10 +109,11 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// For series of anything: no unit of money and no ratio means the same for all of them, so the score
-    /// alone decides.
+    /// For series of anything. No ratio and no amount means the same for all of them, so besides the rule for
+    /// spend a high score alone decides, up and down, and a new level is accepted sooner.
     pub fn for_any_series() -> Thresholds {
-        Thresholds { score: Amount::whole(7), ratio: Amount::ONE, money: Amount::ZERO, adapt_hours: 48, ..Thresholds::default() }
+        let score_alone = Some(Amount::whole(8));
+        Thresholds { score_alone, direction: Direction::Both, adapt_hours: 96, ..Thresholds::default() }
     }
 }
 

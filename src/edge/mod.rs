@@ -6,6 +6,8 @@ pub mod ledger;
 mod ledger_cells;
 mod ledger_csv;
 mod ledger_parquet;
+mod ledger_postgres;
+mod ledger_query;
 mod ledger_row;
 mod ledger_sqlite;
 pub mod lock;

@@ -8,6 +8,7 @@ pub mod api;
 mod checked;
 pub mod fx;
 pub mod keys;
+mod ledgers;
 pub mod names;
 mod nearest;
 mod parse;
@@ -103,8 +104,40 @@ pub struct LedgerSource {
 pub enum LedgerPlace {
     /// A SQLite file with the table or view `request_ledger`.
     Sqlite { path: PathBuf, table: String },
+    /// A PostgreSQL database with the table or view, with or without its schema before a dot.
+    Postgres { server: Postgres, table: String },
     /// CSV or Parquet files with the same columns, by pattern.
     Files(Vec<String>),
+}
+
+/// How a PostgreSQL database is reached. Every field is the job's: nothing is taken from the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Postgres {
+    /// A name or address, or the folder of a socket.
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    /// `None` where the server asks for no password.
+    pub password: Option<secret::SecretRef>,
+    pub tls: Tls,
+    /// PEM file of an authority that is trusted beside the public ones.
+    pub tls_ca: Option<PathBuf>,
+    /// How long one query may take.
+    pub statement_seconds: u32,
+    /// How long a lock is waited for.
+    pub lock_seconds: u32,
+}
+
+/// What is demanded of an encrypted connection; it never falls back to a weaker form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Not encrypted.
+    Disable,
+    /// Encrypted, to whomever it may be.
+    Require,
+    /// To the host that is named, by a certificate of an authority that is trusted.
+    VerifyFull,
 }
 
 /// One provider account.

@@ -25,6 +25,7 @@ pub fn settings(section: Option<&Section<'_>>, time_zone: Tz, reporting_currency
         score: amount(section, "score")?.unwrap_or(usual.score),
         ratio: amount(section, "ratio")?.unwrap_or(usual.ratio),
         money: amount(section, "money")?.unwrap_or(usual.money),
+        score_alone: None,
         direction: section.get("direction").map_or(Ok(usual.direction), |value| value.word(&WAYS))?,
         adapt_hours: whole(section, "adapt_hours", 1, 8_760)?.unwrap_or(usual.adapt_hours),
         catch_up: usual.catch_up,

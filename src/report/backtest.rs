@@ -53,6 +53,12 @@ pub fn summary(grade: &Grade, has_labels: bool) -> String {
         milli(grade.f1_values_milli())
     ));
     text.push_str(&format!("false alarms per series and week: {weekly}\n"));
+    text.push_str(&format!(
+        "3x and more, and beyond the threshold in money: {} of {} caught, F1 {}\n",
+        grade.large_caught,
+        grade.large,
+        milli(grade.f1_large_milli())
+    ));
     for (name, size) in grade.by_size() {
         let delay = size.delay_median().map_or(String::new(), |steps| format!(", half of them within {steps} steps"));
         text.push_str(&format!("  {name}: {} of {} caught{delay}\n", size.caught, size.spikes));

@@ -12,10 +12,10 @@ use crate::edge::series_csv::{LabelRow, SeriesRow, read_labels, read_series};
 use crate::report::backtest::{HEADER, push_row, summary};
 use crate::run::reference::{Asked, load};
 use crate::run::snapshot;
-use crate::stages::spikes::detector::Baseline;
 use crate::stages::spikes::grade::{Grade, Graded, Labelled};
 use crate::stages::spikes::replay::{Judged, Point, replay};
 use crate::stages::spikes::series::series_of;
+use crate::stages::spikes::verdict::Baseline;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,9 @@ pub struct Backtested {
 /// A number, way, zone or day that is none (2).
 pub fn settings(typed: &Backtest) -> Result<Settings, Fault> {
     let mut thresholds = Thresholds::for_any_series();
+    let mut alone = thresholds.score_alone.unwrap_or_default();
     let numbers = [
+        ("--score-alone", &typed.score_alone, &mut alone),
         ("--score", &typed.score, &mut thresholds.score),
         ("--ratio", &typed.ratio, &mut thresholds.ratio),
         ("--money", &typed.money, &mut thresholds.money),
@@ -42,7 +44,9 @@ pub fn settings(typed: &Backtest) -> Result<Settings, Fault> {
         let fault = || usage(format!("{option}: {text:?} is no positive number"), "write it like 6 or 2.5");
         *slot = Amount::parse(text).ok().filter(|number| !number.is_negative()).ok_or_else(fault)?;
     }
+    thresholds.score_alone = Some(alone).filter(|alone| !alone.is_zero());
     thresholds.direction = match typed.direction.as_deref() {
+        None if thresholds.score_alone.is_some() => Direction::Both,
         None | Some("up") => Direction::Up,
         Some("down") => Direction::Down,
         Some("both") => Direction::Both,
@@ -89,8 +93,12 @@ pub fn of_file(file: &Path, labels: Option<&Path>, settings: &Settings) -> Resul
             Some(labels) => from_file(labels, series, step),
             None => from_column(places.iter().filter_map(own), step),
         };
-        let graded: Vec<Graded> =
-            places.iter().filter_map(own).zip(&found).map(|(row, judged)| graded(row.at, row.value, judged)).collect();
+        let graded: Vec<Graded> = places
+            .iter()
+            .filter_map(own)
+            .zip(&found)
+            .map(|(row, judged)| graded(row.at, row.value, judged, floor(settings, step)))
+            .collect();
         grade.add(step, &graded, &spikes);
         for (place, one) in places.iter().zip(found) {
             if let Some(slot) = judged.get_mut(*place) {
@@ -120,8 +128,11 @@ pub fn of_job(job: &Path, asked: &Asked, now: DateTime<Utc>, progress: &Progress
     for series in series_of(&snapshot.facts, &loaded.reference, settings) {
         let points: Vec<Point> = series.points().collect();
         let found = replay(&settings.thresholds, &settings.calendar, series.step_seconds, points.iter().copied());
-        let graded: Vec<Graded> =
-            points.iter().zip(&found).map(|(point, judged)| graded(point.at, point.value, judged)).collect();
+        let graded: Vec<Graded> = points
+            .iter()
+            .zip(&found)
+            .map(|(point, judged)| graded(point.at, point.value, judged, floor(settings, series.step_seconds)))
+            .collect();
         grade.add(series.step_seconds, &graded, &[]);
         let name = series.name();
         for (point, judged) in points.iter().zip(&found) {
@@ -131,13 +142,16 @@ pub fn of_job(job: &Path, asked: &Asked, now: DateTime<Utc>, progress: &Progress
     Ok(Backtested { rows: out, summary: summary(&grade, false) })
 }
 
-fn graded(at: DateTime<Utc>, value: Option<Amount>, judged: &Judged) -> Graded {
-    let positive = |amount: &Amount| !amount.is_zero() && !amount.is_negative();
-    let ratio = value.filter(|_| positive(&judged.expected) && judged.baseline > Baseline::WarmingUp).and_then(|value| {
-        let ratio = value.ratio(judged.expected)?;
-        i64::try_from(ratio.atto() / 10i128.pow(15)).ok()
-    });
-    Graded { at, flag: judged.flag, ratio_milli: ratio }
+/// A value with its judgement; `floor` is the threshold in money of one step.
+fn graded(at: DateTime<Utc>, value: Option<Amount>, judged: &Judged, floor: Amount) -> Graded {
+    let known = value.filter(|_| judged.baseline > Baseline::WarmingUp);
+    let ratio = known.and_then(|value| i64::try_from(value.ratio(judged.expected)?.atto() / 10i128.pow(15)).ok());
+    let beyond = known.and_then(|value| value.checked_sub(judged.expected)).is_some_and(|excess| excess >= floor);
+    Graded { at, flag: judged.flag, ratio_milli: ratio, beyond }
+}
+
+fn floor(settings: &Settings, step: i64) -> Amount {
+    settings.thresholds.money.mul_div(i128::from(step), 3_600).unwrap_or(settings.thresholds.money)
 }
 
 /// The usual distance of two values: the middle one; an hour where there are not two.
@@ -155,23 +169,27 @@ fn milli(size: Option<Amount>) -> Option<i64> {
 fn from_file(labels: &[LabelRow], series: &str, step: i64) -> Vec<Labelled> {
     let own = labels.iter().filter(|label| label.series == series);
     let end = |label: &LabelRow| label.to.unwrap_or(label.from + Duration::seconds(step));
-    let mut found: Vec<Labelled> =
+    let mut sorted: Vec<Labelled> =
         own.map(|label| Labelled { from: label.from, to: end(label), size_milli: milli(label.size) }).collect();
-    found.sort_by_key(|label| (label.from, label.to));
-    found
+    sorted.sort_by_key(|label| (label.from, label.to));
+    joined(sorted)
 }
 
-/// Neighbouring labelled values are one spike.
 fn from_column<'r>(rows: impl Iterator<Item = &'r SeriesRow>, step: i64) -> Vec<Labelled> {
+    let spike = |row: &SeriesRow| Labelled { from: row.at, to: row.at + Duration::seconds(step), size_milli: milli(row.size) };
+    joined(rows.filter(|row| row.label == Some(true)).map(spike).collect())
+}
+
+/// Labels that touch are one spike.
+fn joined(sorted: Vec<Labelled>) -> Vec<Labelled> {
     let mut found: Vec<Labelled> = Vec::new();
-    for row in rows.filter(|row| row.label == Some(true)) {
-        let (to, size) = (row.at + Duration::seconds(step), milli(row.size));
+    for label in sorted {
         match found.last_mut() {
-            Some(last) if row.at <= last.to => {
-                last.to = to;
-                last.size_milli = last.size_milli.max(size);
+            Some(last) if label.from <= last.to => {
+                last.to = last.to.max(label.to);
+                last.size_milli = last.size_milli.max(label.size_milli);
             }
-            _ => found.push(Labelled { from: row.at, to, size_milli: size }),
+            _ => found.push(label),
         }
     }
     found

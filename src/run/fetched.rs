@@ -9,7 +9,7 @@ use crate::edge::http::deadline;
 use crate::edge::log::Progress;
 use crate::edge::pull::{self, Moments, Pull, Pulled, SliceKey};
 use crate::edge::state::State;
-use crate::edge::state::slices::{Landing, Owner, VersionStep};
+use crate::edge::state::slices::{Landing, Owner, Stored, VersionStep};
 use crate::stages::fetched::{SliceName, mark, restate};
 use crate::stages::results::{Outcome, Restatement, SliceStatus};
 use chrono::{DateTime, Utc};
@@ -70,7 +70,7 @@ impl Fetching {
     pub fn stored(&self, loaded: &Loaded, state: &mut State) -> Result<Fetched, Fault> {
         let mut fetched = Fetched::new();
         for (number, owner) in owners(loaded) {
-            fetched.push((number, state.stored(&owner, self.moments.window)?));
+            fetched.push((number, stored(loaded, number, &owner, state)?));
         }
         Ok(fetched)
     }
@@ -124,7 +124,17 @@ pub fn recorded(loaded: &Loaded) -> Result<Fetched, Fault> {
         return Ok(Fetched::new());
     }
     let mut state = State::open(state, "looking")?;
-    owners.into_iter().map(|(number, owner)| Ok((number, state.stored(&owner, loaded.reference.window)?))).collect()
+    owners.into_iter().map(|(number, owner)| Ok((number, stored(loaded, number, &owner, &mut state)?))).collect()
+}
+
+/// What is stored of the reports that the job asks for: one that it no longer asks for is no longer read.
+fn stored(loaded: &Loaded, number: usize, owner: &Owner, state: &mut State) -> Result<Vec<Stored>, Fault> {
+    let window = loaded.reference.window;
+    let Some(source) = loaded.job.sources.get(number) else { return Ok(Vec::new()) };
+    let wanted = pull::endpoints(&loaded.job, source, window)?;
+    let mut answers = state.stored(owner, window)?;
+    answers.retain(|answer| wanted.contains(answer.endpoint.as_str()));
+    Ok(answers)
 }
 
 /// Sources with an API, with their places in the job.

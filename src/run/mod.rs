@@ -170,6 +170,9 @@ fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress:
 pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
     let loaded = load(job, &Asked::default(), now)?;
     pull::secrets(&loaded.job)?;
+    for source in &loaded.job.sources {
+        pull::endpoints(&loaded.job, source, loaded.reference.window)?;
+    }
     for source in &loaded.job.ledgers {
         ledger::check(source)?;
     }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
+    "docs/ledgers.md",
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",

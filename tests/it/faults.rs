@@ -2,6 +2,10 @@
 //! and beside a healthy provider, message, number and time of requests; the old report stands, and the next
 //! clean run gives the same bytes as if nothing had happened.
 
+mod content;
+mod guards;
+mod limits;
+mod secrets;
 mod status;
 pub mod world;
 

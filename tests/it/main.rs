@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod backtest;
+mod cluster;
 mod crash;
 mod demo;
 mod docs;
@@ -16,12 +18,15 @@ mod oracle;
 mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
+mod postgres;
 mod price_books;
 mod providers;
+mod savings;
 mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;
+mod spikes;
 mod tidy;
 mod vectors;
 mod worlds;

@@ -16,21 +16,48 @@ pub const LARGE: usize = 16 << 20;
 /// Most bytes of an error's body that are shown (reliability.md section 7.4).
 const EXCERPT: usize = 200;
 
+/// Parts that grow one after the other: nothing is copied while an answer grows, so that what is held never
+/// exceeds the cap by more than a part.
+const PART: usize = 1 << 20;
+
 /// Bytes up to a limit.
 struct Capped {
-    bytes: Vec<u8>,
+    parts: Vec<Vec<u8>>,
+    length: usize,
     limit: usize,
     over: bool,
 }
 
+impl Capped {
+    fn new(limit: usize) -> Capped {
+        Capped { parts: Vec::new(), length: 0, limit, over: false }
+    }
+
+    /// All bytes in one piece; the parts go as they are copied.
+    fn joined(&mut self) -> Vec<u8> {
+        let mut parts = std::mem::take(&mut self.parts).into_iter();
+        let mut bytes = parts.next().unwrap_or_default();
+        bytes.reserve_exact(self.length - bytes.len());
+        parts.for_each(|part| bytes.extend(part));
+        bytes
+    }
+}
+
 impl Write for Capped {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + part.len() > self.limit {
+        if self.length + part.len() > self.limit {
             self.over = true;
             return Err(io::Error::other("over the limit"));
         }
-        self.bytes.extend_from_slice(part);
-        Ok(part.len())
+        let full = self.parts.last().is_none_or(|last| last.len() >= PART);
+        if full {
+            self.parts.push(Vec::with_capacity(PART.min(self.limit)));
+        }
+        let Some(last) = self.parts.last_mut() else { return Ok(0) };
+        let taken = part.get(..part.len().min(PART.saturating_sub(last.len()))).unwrap_or_default();
+        last.extend_from_slice(taken);
+        self.length += taken.len();
+        Ok(taken.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,9 +93,9 @@ impl Sink {
 
     fn finish(self) -> Result<Vec<u8>, Failure> {
         match self {
-            Sink::Plain(capped) => Ok(capped.bytes),
+            Sink::Plain(mut capped) => Ok(capped.joined()),
             Sink::Gzip(mut decoder) => match decoder.try_finish() {
-                Ok(()) => Ok(std::mem::take(&mut decoder.get_mut().bytes)),
+                Ok(()) => Ok(decoder.get_mut().joined()),
                 Err(_) if decoder.get_ref().over => Err(failure::too_big("body", decoder.get_ref().limit)),
                 Err(_) => Err(damaged()),
             },
@@ -96,7 +123,7 @@ pub async fn read(
         let hint = "something between here and the provider changes its answers; check base_url";
         return Err(Failure::new(ExitCode::Protocol, "the answer does not say how long it is", hint).into());
     }
-    let capped = Capped { bytes: Vec::new(), limit: limits.page_bytes, over: false };
+    let capped = Capped::new(limits.page_bytes);
     let mut sink = match header(CONTENT_ENCODING).to_ascii_lowercase().as_str() {
         "" | "identity" => Sink::Plain(capped),
         "gzip" | "x-gzip" => Sink::Gzip(Box::new(MultiGzDecoder::new(capped))),
@@ -115,7 +142,7 @@ pub async fn read(
             return Err(failure::too_big("body", limits.body_bytes).into());
         }
         sink.write(&part)?;
-        if permit.is_none() && sink.capped().bytes.len() > LARGE {
+        if permit.is_none() && sink.capped().length > LARGE {
             permit = gate.clone().acquire_owned().await.ok();
         }
     }
@@ -152,7 +179,7 @@ mod tests {
     use flate2::write::GzEncoder;
 
     fn sink(limit: usize) -> Sink {
-        Sink::Gzip(Box::new(MultiGzDecoder::new(Capped { bytes: Vec::new(), limit, over: false })))
+        Sink::Gzip(Box::new(MultiGzDecoder::new(Capped::new(limit))))
     }
 
     #[test]
@@ -167,7 +194,7 @@ mod tests {
         let mut small = sink(1 << 20);
         let failure = bomb.chunks(100).find_map(|part| small.write(part).err()).unwrap();
         assert!(failure.what.contains("larger than 1048576 bytes"), "{failure:?}");
-        assert!(small.capped().bytes.len() <= 1 << 20);
+        assert!(small.capped().length <= 1 << 20);
         let mut cut = sink(4 << 20);
         cut.write(&bomb[..bomb.len() - 9]).unwrap();
         assert!(cut.finish().unwrap_err().what.contains("damaged"));

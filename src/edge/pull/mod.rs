@@ -9,6 +9,7 @@ pub mod raw;
 mod tally;
 mod token;
 
+use super::crash;
 use super::http::{self, Client, Failure, content};
 use super::log::{Progress, Stage};
 use super::secrets::Secret;
@@ -21,8 +22,8 @@ use crate::job::secret::SecretRef;
 use caller::Caller;
 use chain::{Asker, Counts, Stopped};
 use chrono::NaiveDate;
-pub use plan::Moments;
 use plan::{Asked, Group};
+pub use plan::{Moments, endpoints};
 use raw::RawStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -129,6 +130,7 @@ pub fn pull(pull: &Pull<'_>, secrets: &Secrets, state: &mut State, progress: &Pr
                 }
                 Event::Landed(answer) => match state.land(&answer, &pull.landing) {
                     Ok(held) => {
+                        crash::point("answer-landed");
                         pulled.usable += 1;
                         for day in held {
                             let (owner, endpoint) = (&answer.owner, &answer.endpoint);
@@ -275,8 +277,10 @@ pub fn overdue(job: &Job, moments: &Moments, state: &mut State) -> Result<BTreeS
         let (Some(api), Some(adapter)) = (&source.api, crate::adapters::find(&source.provider)) else { continue };
         let owner = Owner { provider: source.provider.clone(), account: source.account.clone() };
         let trailing = plan::trailing(adapter, api);
+        let wanted = endpoints(job, source, moments.window)?;
         for slice in state.slices(&owner, moments.window)? {
-            if plan::is_due(&slice, trailing) && slice.as_of.date_naive() < moments.as_of.date_naive() {
+            let is_wanted = wanted.contains(slice.endpoint.as_str());
+            if is_wanted && plan::is_due(&slice, trailing) && slice.as_of.date_naive() < moments.as_of.date_naive() {
                 found.insert((owner.clone(), slice.endpoint, slice.day));
             }
         }

@@ -78,6 +78,16 @@ pub fn of_source<'j>(job: &'j Job, source: &'j Source, state: &mut State, moment
     Ok(Some(Asked { adapter, api, owner, place, groups, reused }))
 }
 
+/// The reports that the job asks a source for; none where it has only files of it.
+///
+/// # Errors
+/// As [`of_source`].
+pub fn endpoints(job: &Job, source: &Source, window: Days) -> Result<BTreeSet<&'static str>, Fault> {
+    let (Some(api), Some(adapter)) = (&source.api, adapters::find(&source.provider)) else { return Ok(BTreeSet::new()) };
+    let requests = requests(adapter, source, api, window, &place(job, source))?;
+    Ok(requests.iter().map(|request| request.report).collect())
+}
+
 /// How messages call a source.
 pub fn place(job: &Job, source: &Source) -> String {
     let several = job.sources.iter().filter(|other| other.provider == source.provider).count() > 1;

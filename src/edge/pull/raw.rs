@@ -1,6 +1,7 @@
 //! Pages as they were received, compressed, beside the state store and named by their content
 //! (reliability.md section 3). Nobody else may read them.
 
+use super::super::crash;
 use super::super::manifest::sha256;
 use crate::domain::fault::{ExitCode, Fault};
 use std::collections::HashSet;
@@ -59,7 +60,10 @@ impl RawStore {
             fs::rename(&beside, &path)
         };
         match write() {
-            Ok(()) => Ok(hash),
+            Ok(()) => {
+                crash::point("page-kept");
+                Ok(hash)
+            }
             Err(error) => {
                 let _ = fs::remove_file(&beside);
                 let hint = "free some space and check the disk, then run again: what is published stands";

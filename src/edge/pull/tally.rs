@@ -39,6 +39,8 @@ struct PageTally {
     outside: Option<(u32, NaiveDate)>,
     uneven: Option<u32>,
     quarantined: Vec<(Option<Currency>, Amount)>,
+    /// Row and reason of the first that is quarantined.
+    first: Option<(u32, String)>,
     read: u64,
 }
 
@@ -50,6 +52,7 @@ pub struct Tally {
     keys: HashMap<Hash, Hash>,
     conflict: bool,
     quarantined: Vec<(Option<Currency>, Amount)>,
+    first: Option<(u32, String)>,
     read: u64,
 }
 
@@ -81,6 +84,7 @@ impl PageTally {
                 self.close();
                 self.read += 1;
                 self.quarantined.push((row.currency, row.amount.unwrap_or_default().abs()));
+                self.first.get_or_insert_with(|| (row.row, row.reason.clone()));
                 // A row without a day is said on the first one, so that its coming and going is a change.
                 let day = row.day.unwrap_or(request.days.from);
                 let content = Sha256::new_with_prefix(format!("{} {:?} {:?}", row.reason, row.amount, row.currency));
@@ -146,6 +150,7 @@ impl Tally {
         }
         self.read += read.read;
         self.quarantined.extend(read.quarantined);
+        self.first = self.first.take().or(read.first);
         let keyed =
             adapter.reports().iter().find(|report| report.name == request.report).is_none_or(|r| adapter.rows_are_keyed(r));
         for (content, (day, count, amounts)) in read.rows {
@@ -180,7 +185,8 @@ impl Tally {
     pub fn within(&self, budget: Decimal) -> Result<(), Failure> {
         let failure = |what: String| {
             let hint = "if the provider has changed its report, a newer version may read it; else raise limits.quarantine_budget";
-            Err(Failure::new(ExitCode::Protocol, what, hint))
+            let first = self.first.as_ref().map_or(String::new(), |(row, reason)| format!("; the first is row {row}: {reason}"));
+            Err(Failure::new(ExitCode::Protocol, format!("{what}{first}"), hint))
         };
         let unread = self.quarantined.len() as u64;
         if Decimal::from(unread) > budget * Decimal::from(self.read) {

@@ -7,62 +7,9 @@
 //! them. How much that is, is measured in the series' own usual deviation at that time of day, and again
 //! in how far the series has strayed before.
 
+use super::tail::Tail;
+use super::verdict::{Baseline, Hour, Limits, Verdict};
 use std::collections::VecDeque;
-
-/// An hour of a series: when, and where in the local week and month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hour {
-    /// Start, Unix seconds. Rises from call to call.
-    pub at: i64,
-    /// Local hour, 0 to 23.
-    pub hour: u8,
-    /// Local day of the week, 0 to 6.
-    pub weekday: u8,
-    /// A weekend or holiday.
-    pub free: bool,
-    /// Local day of the month, 1 to 31, and a number that rises with the months.
-    pub month_day: u8,
-    pub month: i32,
-}
-
-/// When an hour is flagged, in the detector's own units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub score_milli: i64,
-    pub ratio_milli: i64,
-    /// Distance from the baseline, 10^-18.
-    pub distance: i128,
-    pub up: bool,
-    pub down: bool,
-    /// Seconds after which flagged hours are history like any other.
-    pub adapt: i64,
-    /// What was missed in an outage may come later without being a spike.
-    pub catch_up: bool,
-}
-
-/// What an hour was compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Baseline {
-    /// Fewer than [`WARM_UP`] values: nothing is judged.
-    WarmingUp,
-    /// The upper values of all earlier hours, because no hour of the day was seen often enough.
-    AllHours,
-    /// The same hour on all days, because days of this kind were seen too seldom.
-    AnyDay,
-    /// The same hour on days of the same kind, and what more history there is.
-    Seasonal,
-}
-
-/// The judgement of one hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    pub flag: bool,
-    /// Thousandths; 0 within the baselines, negative below them.
-    pub score_milli: i64,
-    /// The baseline nearest to the value, 10^-18.
-    pub expected: i128,
-    pub baseline: Baseline,
-}
 
 /// Values before anything is judged.
 pub const WARM_UP: usize = 24;
@@ -79,6 +26,8 @@ const MONTH_START_DAYS: u8 = 4;
 /// How long an outage is remembered, and how far below the baseline it is.
 const OUTAGE_MEMORY: i64 = 2 * DAY;
 const OUTAGE_SCORE: i64 = 2_000;
+/// Where ratio and money have to pass too, the score need not guard against heavy tails for more than this.
+const STRETCH_MAX: i64 = 1_500;
 /// A score beyond a thousand says no more.
 const SCORE_MAX: i64 = 1_000_000;
 
@@ -89,7 +38,10 @@ struct Sample {
     value: i128,
     /// Value minus its baseline then.
     residual: i128,
+    /// Not history yet.
     flagged: bool,
+    /// Was flagged: its residual says nothing of what is usual.
+    strange: bool,
 }
 
 /// The state of one series.
@@ -105,6 +57,8 @@ pub struct Detector {
     up: Tail,
     down: Tail,
     months: VecDeque<MonthStart>,
+    /// The last values for as long as adapting takes: time, flagged.
+    flags: VecDeque<(i64, bool)>,
     /// Hours in which nearly all of the usual was missing: time, what was missed and not yet made up for.
     missed: VecDeque<(i64, i128)>,
     /// Start and highest score of the run of flagged hours that goes on.
@@ -122,52 +76,6 @@ struct MonthStart {
     month: i32,
     /// Highest value by hour over the first days; None where there was none.
     highest: [Option<i128>; 24],
-}
-
-/// How far a series has strayed to one side: scores in order of time and of size.
-#[derive(Default)]
-struct Tail {
-    by_time: VecDeque<i64>,
-    by_size: Vec<i64>,
-}
-
-const TAIL_MAX: usize = 1_344;
-
-impl Tail {
-    fn push(&mut self, score: i64) {
-        if self.by_time.len() >= TAIL_MAX
-            && let Some(oldest) = self.by_time.pop_front()
-            && let Ok(place) = self.by_size.binary_search(&oldest)
-        {
-            self.by_size.remove(place);
-        }
-        self.by_time.push_back(score);
-        let place = self.by_size.partition_point(|other| *other < score);
-        self.by_size.insert(place, score);
-    }
-
-    /// The score at a part of the way from the lowest to the highest.
-    fn quantile_milli(&self, part: usize) -> i64 {
-        let last = self.by_size.len().saturating_sub(1);
-        self.by_size.get(last * part / 1_000).copied().unwrap_or(0)
-    }
-
-    /// By what scores are divided, in thousandths, so that what this series does once in a hundred hours
-    /// counts like what a normal one does so often. Fewer hours tell less, so they are held to less.
-    fn stretch_milli(&self) -> i64 {
-        // The median absolute deviations that a normal series strays to one side so often.
-        const NORMAL: [(usize, usize, i64); 5] =
-            [(400, 995, 3_819), (100, 990, 3_449), (50, 980, 3_045), (20, 950, 2_439), (0, 900, 1_900)];
-        let n = self.by_size.len();
-        let mut stretch = 1_000;
-        for (least, part, normal) in NORMAL {
-            if n >= least {
-                stretch = stretch.max(self.quantile_milli(part).saturating_mul(1_000) / normal);
-                break;
-            }
-        }
-        stretch
-    }
 }
 
 fn median(values: &mut [i128]) -> Option<i128> {
@@ -191,6 +99,7 @@ impl Detector {
             up: Tail::default(),
             down: Tail::default(),
             months: VecDeque::new(),
+            flags: VecDeque::new(),
             missed: VecDeque::new(),
             run: None,
             scratch: Vec::new(),
@@ -210,22 +119,37 @@ impl Detector {
         if baseline == Baseline::WarmingUp {
             verdict.expected = middle;
         } else {
-            let scale = self.scale(&hour, middle).max(1);
-            let score =
-                |distance: i128| i64::try_from(distance.max(0).saturating_mul(1_000) / scale).unwrap_or(SCORE_MAX).min(SCORE_MAX);
-            (up, down) = (score(value - high), score(low - value));
-            let calm_up = up.saturating_mul(1_000) / self.up.stretch_milli();
-            let calm_down = down.saturating_mul(1_000) / self.down.stretch_milli();
+            let (usual, widest) = self.scales(&hour, middle);
+            let score = |distance: i128, scale: i128| {
+                i64::try_from(distance.max(0).saturating_mul(1_000) / scale).unwrap_or(SCORE_MAX).min(SCORE_MAX)
+            };
+            (up, down) = (score(value - high, widest), score(low - value, widest));
+            let (rise, fall) = (self.up.stretch_milli(), self.down.stretch_milli());
+            let calm = |score: i64, stretch: i64| score.saturating_mul(1_000) / stretch;
             let limits = &self.limits;
-            let far = |score: i64, distance: i128, more: i128, less: i128| {
-                score >= limits.score_milli
+            // The lowest of a few hours is no baseline, nor is one that this hour is known to leave far behind.
+            let least = if baseline == Baseline::AllHours { high } else { low.max(high / 2) };
+            let far = |distance: i128, stretch: i64, more: i128, less: i128| {
+                calm(score(distance, usual), stretch.min(STRETCH_MAX)) >= limits.score_milli
                     && distance >= limits.distance
                     && (less <= 0 || more.saturating_mul(1_000) / less >= i128::from(limits.ratio_milli))
             };
-            let m2 = middle.clamp(low, high);
-            verdict.score_milli = if up > 0 { calm_up } else { -calm_down };
-            verdict.flag = (limits.up && up > 0 && far(calm_up, value - high, value, m2))
-                || (limits.down && down > 0 && far(calm_down, low - value, m2, value));
+            let alone = |score: i64| limits.alone_milli.is_some_and(|alone| score >= alone);
+            let (cautious_up, cautious_down) = (calm(up, rise), calm(down, fall));
+            let rises = up > 0 && (alone(cautious_up) || far(value - high, rise, value, least));
+            // Where the score alone decides, what drops to nothing is silence and no spike.
+            let falls = down > 0
+                && match limits.alone_milli {
+                    Some(_) => alone(cautious_down) && value.saturating_mul(10) > low,
+                    None => far(low - value, fall, high, value),
+                };
+            verdict.flag = limits.up && rises || limits.down && falls;
+            verdict.score_milli = match (limits.alone_milli, up > 0) {
+                (Some(_), true) => cautious_up,
+                (Some(_), false) => -cautious_down,
+                (None, true) => calm(score(value - high, usual), rise.min(STRETCH_MAX)),
+                (None, false) => -calm(score(low - value, usual), fall.min(STRETCH_MAX)),
+            };
             if limits.catch_up {
                 verdict.flag = self.after_outage(&hour, value, low, high, down, verdict.flag);
             }
@@ -295,7 +219,7 @@ impl Detector {
                 [false, true].into_iter().flat_map(|free| self.slots.get(Self::slot(hour.hour, free)).into_iter().flatten());
             let (least, most) =
                 same.fold((i128::MAX, i128::MIN), |(least, most), sample| (least.min(sample.value), most.max(sample.value)));
-            let (low, high) = (quantile(&mut values, 100).unwrap_or(0), quantile(&mut values, 900).unwrap_or(0));
+            let (low, high) = (quantile(&mut values, 100).unwrap_or(0), quantile(&mut values, 1_000).unwrap_or(0));
             let middle = median(&mut values).unwrap_or(0);
             self.scratch = values;
             return (kind, low.min(least), high.max(most), middle);
@@ -305,7 +229,7 @@ impl Detector {
             low = low.min(value);
             high = high.max(value);
         };
-        if self.gather(&mut values, hour, hour.free, |sample| sample.weekday == hour.weekday) >= 2
+        if self.gather(&mut values, hour, hour.free, |sample| sample.weekday == hour.weekday) >= 1
             && let Some(weekly) = quantile(&mut values, 499)
         {
             consider(weekly);
@@ -369,25 +293,28 @@ impl Detector {
         values.len()
     }
 
-    /// The usual deviation around this time of day. Hours that were flagged strayed from a baseline that was not
+    /// The usual deviation around this time of day, and a wider one that heavy tails need. Hours that were flagged strayed from a baseline that was not
     /// theirs, so they never widen it.
-    fn scale(&mut self, hour: &Hour, middle: i128) -> i128 {
+    fn scales(&mut self, hour: &Hour, middle: i128) -> (i128, i128) {
         let mut sizes = std::mem::take(&mut self.scratch);
         sizes.clear();
         for shift in [22u8, 23, 0, 1, 2] {
             let slot = self.slots.get(Self::slot((hour.hour + shift) % 24, hour.free));
-            sizes.extend(slot.into_iter().flatten().filter(|sample| !sample.flagged).map(|sample| sample.residual.abs()));
+            sizes.extend(slot.into_iter().flatten().filter(|sample| !sample.strange).map(|sample| sample.residual.abs()));
         }
         if sizes.len() < 10 {
             sizes.clear();
-            sizes.extend(self.slots.iter().flatten().filter(|sample| !sample.flagged).map(|sample| sample.residual.abs()));
+            sizes.extend(self.slots.iter().flatten().filter(|sample| !sample.strange).map(|sample| sample.residual.abs()));
         }
         let usual = median(&mut sizes).unwrap_or(0);
-        // A normal deviation is beyond 2.44 times the median one in ten, beyond 3.45 times in fifty.
-        let wide = quantile(&mut sizes, 900).unwrap_or(0).saturating_mul(1_000) / 2_439;
+        // A normal deviation is beyond 1.9 times the median one in five, beyond 3.45 times in fifty.
+        let wide = quantile(&mut sizes, 800).unwrap_or(0).saturating_mul(1_000) / 1_900;
         let widest = quantile(&mut sizes, 980).unwrap_or(0).saturating_mul(1_000) / 3_449;
         self.scratch = sizes;
-        usual.max(wide).max(widest).max(middle.abs() / 40)
+        let usual = usual.max(wide).max(middle.abs() / 40).max(1);
+        let widest = usual.max(widest);
+        // Where nothing is usual, whatever came there before is the measure.
+        (if middle == 0 { widest } else { usual }, widest)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -406,7 +333,7 @@ impl Detector {
         if self.few.len() < 24 * 7 {
             self.few.push(value);
         }
-        let sample = Sample { at: hour.at, weekday: hour.weekday, value, residual, flagged };
+        let sample = Sample { at: hour.at, weekday: hour.weekday, value, residual, flagged, strange: flagged };
         let oldest = hour.at - MEMORY_DAYS * DAY;
         if let Some(slot) = self.slots.get_mut(Self::slot(hour.hour, hour.free)) {
             slot.push_back(sample);
@@ -421,15 +348,42 @@ impl Detector {
                 self.recent.push_back((hour.at, ratio, flagged));
             }
         }
-        while self.recent.front().is_some_and(|(at, _, _)| *at < hour.at - LEVEL.max(self.limits.adapt)) {
+        while self.recent.front().is_some_and(|(at, _, _)| *at < hour.at - LEVEL) {
             self.recent.pop_front();
         }
+        self.adapt(hour.at, flagged);
         if baseline > Baseline::WarmingUp {
             self.stray(hour, flagged, up, down);
         }
         if hour.month_day <= MONTH_START_DAYS {
             self.month_start(hour, value);
         }
+    }
+
+    /// Where nearly all of so long a time was flagged, what was before is no longer this series.
+    fn adapt(&mut self, now: i64, flagged: bool) {
+        let from = now - self.limits.adapt;
+        self.flags.push_back((now, flagged));
+        while self.flags.front().is_some_and(|(at, _)| *at < from) {
+            self.flags.pop_front();
+        }
+        let long = self.flags.front().is_some_and(|(at, _)| (now - at).saturating_mul(10) >= self.limits.adapt.saturating_mul(9));
+        let hot = self.flags.iter().filter(|(_, flagged)| *flagged).count();
+        if !flagged || !long || hot * 10 < self.flags.len() * 8 {
+            return;
+        }
+        let from = self.flags.iter().find(|(_, flagged)| *flagged).map_or(from, |(at, _)| *at);
+        self.few.clear();
+        for slot in &mut self.slots {
+            slot.retain(|sample| sample.at >= from);
+            for sample in slot.iter_mut() {
+                sample.flagged = false;
+            }
+            self.few.extend(slot.iter().map(|sample| sample.value));
+        }
+        self.recent.clear();
+        self.flags.clear();
+        self.run = None;
     }
 
     fn season_ratio(&mut self, hour: &Hour, value: i128) -> Option<i64> {

@@ -18,6 +18,8 @@ pub struct Graded {
     pub flag: bool,
     /// Value ÷ expected, in thousandths; `None` where nothing was expected.
     pub ratio_milli: Option<i64>,
+    /// Value − expected reaches the threshold in money.
+    pub beyond: bool,
 }
 
 /// Sizes that are told apart: lower bounds in thousandths, with their names.
@@ -30,6 +32,8 @@ const SIZES: [(i64, &str); 7] = [
     (10_000, "10x to 20x"),
     (20_000, "20x and more"),
 ];
+/// A size from which a spike is large.
+const LARGE: i64 = 3_000;
 /// Alarms with fewer quiet values between them are one.
 const QUIET_STEPS: i64 = 6;
 
@@ -63,6 +67,9 @@ pub struct Grade {
     pub false_alarms: u64,
     pub spikes: u64,
     pub caught: u64,
+    /// Spikes of three times the normal and more with a value beyond the threshold in money.
+    pub large: u64,
+    pub large_caught: u64,
     /// Flagged and labelled, labelled.
     pub hits: u64,
     pub labelled: u64,
@@ -110,6 +117,10 @@ impl Grade {
             let found = inside().position(|value| value.flag);
             self.spikes += 1;
             self.caught += u64::from(found.is_some());
+            if size.is_none_or(|size| size >= LARGE) && inside().any(|value| value.beyond) {
+                self.large += 1;
+                self.large_caught += u64::from(found.is_some());
+            }
             let place = SIZES.iter().rposition(|(least, _)| size.unwrap_or(i64::MAX) >= *least).unwrap_or(0);
             if let Some(by_size) = self.sizes.get_mut(place) {
                 by_size.spikes += 1;
@@ -142,8 +153,13 @@ impl Grade {
 
     /// Harmonic mean of precision and recall, in thousandths.
     pub fn f1_milli(&self) -> Option<u64> {
-        let (precision, recall) = (self.precision_milli()?, self.recall_milli()?);
-        part_milli(2 * precision * recall, (precision + recall) * 1_000)
+        mean(self.precision_milli()?, self.recall_milli()?)
+    }
+
+    /// The same for large spikes, with all false alarms held against them.
+    pub fn f1_large_milli(&self) -> Option<u64> {
+        let precision = part_milli(self.large_caught, self.large_caught + self.false_alarms)?;
+        mean(precision, part_milli(self.large_caught, self.large)?)
     }
 
     /// The same by single values.
@@ -156,6 +172,10 @@ impl Grade {
         let seconds = u64::try_from(self.seconds).ok().filter(|seconds| *seconds > 0)?;
         Some(self.false_alarms * 1_000 * 7 * 86_400 / seconds)
     }
+}
+
+fn mean(precision: u64, recall: u64) -> Option<u64> {
+    part_milli(2 * precision * recall, (precision + recall) * 1_000)
 }
 
 fn part_milli(part: u64, whole: u64) -> Option<u64> {
@@ -173,8 +193,9 @@ mod tests {
     #[test]
     fn alarms_and_spikes_are_counted_once_each() {
         let flags = [3, 4, 10, 40, 41, 60];
-        let values: Vec<Graded> =
-            (0..168).map(|hour| Graded { at: at(hour), flag: flags.contains(&hour), ratio_milli: Some(3_000) }).collect();
+        let values: Vec<Graded> = (0..168)
+            .map(|hour| Graded { at: at(hour), flag: flags.contains(&hour), ratio_milli: Some(3_000), beyond: hour < 20 })
+            .collect();
         // Caught two hours late; missed; touched only in the hour after it.
         let label = |from, to, size| Labelled { from: at(from), to: at(to), size_milli: size };
         let labels = [label(1, 6, None), label(20, 22, Some(1_200)), label(58, 60, Some(12_000))];
@@ -186,6 +207,7 @@ mod tests {
         assert_eq!(grade.false_alarms_weekly_milli(), Some(1_000));
         let sizes: Vec<_> = grade.by_size().map(|(name, size)| (name, size.spikes, size.caught, size.delay_median())).collect();
         assert_eq!(sizes, [("below 1.5x", 1, 0, None), ("3x to 5x", 1, 1, Some(2)), ("10x to 20x", 1, 0, None)]);
+        assert_eq!((grade.large, grade.large_caught, grade.f1_large_milli()), (1, 1, Some(667)));
         assert_eq!(Grade::default().f1_milli(), None);
     }
 }

@@ -1,9 +1,9 @@
 //! Flagged hours into incidents: what belongs together is one, with who made it and what it will cost.
 
-use super::detector::Baseline;
 use super::id_of;
 use super::replay::{Judged, Point, replay};
 use super::series::{Cell, Evidence, HOUR, Series, Teams, instant, plus, series_of};
+use super::verdict::Baseline;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::spike::{Contributor, Scope, Settings, Spike, SpikeRule, SpikeState};
 use crate::stages::facts::Facts;

@@ -6,6 +6,8 @@ mod incidents;
 pub mod replay;
 mod rules;
 pub mod series;
+mod tail;
+pub mod verdict;
 
 use crate::domain::money::Amount;
 use crate::domain::spike::{Settings, Spike, SpikeRule, SpikeState};

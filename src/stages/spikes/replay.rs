@@ -1,6 +1,7 @@
 //! Replays a whole series through the detector, hour by hour, as it would have run: no hour sees a later one.
 
-use super::detector::{Baseline, Detector, Hour, Limits, Verdict};
+use super::detector::Detector;
+use super::verdict::{Baseline, Hour, Limits, Verdict};
 use crate::domain::calendar::{Calendar, DayKind};
 use crate::domain::money::{Amount, SCALE};
 use crate::domain::spike::{Direction, Thresholds};
@@ -63,6 +64,7 @@ fn limits(thresholds: &Thresholds, step_seconds: i64) -> Limits {
         score_milli: milli(thresholds.score),
         ratio_milli: milli(thresholds.ratio),
         distance: thresholds.money.mul_div(hours, 3_600).unwrap_or(thresholds.money).atto(),
+        alone_milli: thresholds.score_alone.map(milli),
         up: thresholds.direction != Direction::Down,
         down: thresholds.direction != Direction::Up,
         adapt: i64::from(thresholds.adapt_hours) * 3_600,

@@ -13,7 +13,7 @@ fn a_refused_key_is_shown_once() {
     for status in [401, 403] {
         check(&Case {
             name: "refused",
-            answers: vec![answer(status, &[], b"{\"error\":\"Incorrect API key: canary-openai-7Kq2vXw9\"}")],
+            answers: vec![answer(status, &[], b"{\"error\":\"Incorrect API key: cnry-7Kq2vXw9LmT4\"}")],
             code: 77,
             says: if status == 401 {
                 "key refused (HTTP 401), secret \"openai.key\""

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// The world's days, as Unix times of their midnight.
 pub const DAYS: [(&str, i64); 3] = [("2026-11-16", 1_794_787_200), ("2026-11-17", 1_794_873_600), ("2026-11-18", 1_794_960_000)];
-pub const OPENAI_KEY: &str = "canary-openai-7Kq2vXw9";
-pub const ANTHROPIC_KEY: &str = "canary-anthropic-Zp4mB8";
+pub const OPENAI_KEY: &str = "cnry-7Kq2vXw9LmT4";
+pub const ANTHROPIC_KEY: &str = "cnry-Zp4mB8QrN6cY";
 const LIMITS: &str = "loopback_http = true\nfreshness_minutes = 0\nbackoff_ms = 20\nbackoff_max_ms = 60\nconnect_ms = 1000\nidle_ms = 700\nrequest_ms = 1500\nprovider_ms = 20000\n";
 
 /// Paths that fail, with what they answer: the last answer for ever.
@@ -27,6 +27,7 @@ pub struct World {
 /// What a run came to.
 pub struct Ran {
     pub code: i32,
+    pub out: String,
     pub err: String,
     pub took: Duration,
 }
@@ -109,6 +110,7 @@ impl World {
             .unwrap();
         Ran {
             code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
             took: started.elapsed(),
         }
