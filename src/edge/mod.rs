@@ -1,5 +1,6 @@
 //! The only room that does I/O: files, databases, the terminal, the clock, signals.
 
+pub mod alerts;
 pub mod clock;
 pub mod http;
 pub mod ledger;

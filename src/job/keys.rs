@@ -1,9 +1,11 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod alerts;
 mod plans;
 mod savings;
 
+pub use alerts::{JOB_ALERTS, JOB_CHANNEL, JOB_QUIET};
 pub use plans::{
     PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
     PLANS_TIER, PLANS_TOP,
@@ -78,6 +80,9 @@ pub const JOB: FileKeys = FileKeys {
         &JOB_SOURCE,
         &JOB_PULL,
         &JOB_API,
+        &JOB_ALERTS,
+        &JOB_QUIET,
+        &JOB_CHANNEL,
         &JOB_SAVINGS,
         &JOB_PLAN,
         &JOB_SPIKES,
@@ -100,6 +105,13 @@ pub const JOB_TOP: Keys = Keys {
         key("fx", "none", "exchange rates", "\"fx.toml\""),
         key("byte_order_mark", "true", "a byte order mark in the CSV files that people open", "false"),
         key("window", "trailing 35 days", "section `[window]`: the UTC days to reconcile", "{ trailing_days = 35 }"),
+        key(
+            "kind",
+            "\"nightly\"",
+            "`nightly` reconciles; `watch` looks for incidents only, up to the last full hour",
+            "\"watch\"",
+        ),
+        key("alerts", "none", "section `[alerts]`: who is told of what", "{ drift_above = \"50\" }"),
         key("limits", "as listed", "section `[limits]`: bounds of what is fetched", "{ provider_ms = 600000 }"),
         key(
             "ledger",
@@ -110,7 +122,7 @@ pub const JOB_TOP: Keys = Keys {
         key(
             "source",
             "required",
-            "sections `[[source]]`: provider accounts, at least one",
+            "sections `[[source]]`: provider accounts, at least one; none in a `watch` job",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
         ),
         key("savings", "none", "section `[savings]`: wage, purchases, invoices", "{ wage = \"45\" }"),

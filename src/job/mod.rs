@@ -4,6 +4,7 @@
 //! Every function here takes a text and returns a value: files are read in `edge`.
 
 mod agreements;
+pub mod alerts;
 pub mod api;
 mod checked;
 pub mod fx;
@@ -67,9 +68,31 @@ pub struct Job {
     pub plans: Vec<PlanUse>,
     /// A byte order mark in the CSV files that people open.
     pub byte_order_mark: bool,
+    pub kind: Kind,
+    pub alerts: alerts::Alerts,
     pub spikes: Settings,
     /// Where the job file names its files.
     pub named: NamedFiles,
+}
+
+/// What a run of the job does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Reconciles whole UTC days.
+    #[default]
+    Nightly,
+    /// Looks for incidents up to the last full hour, and nothing else.
+    Watch,
+}
+
+impl Kind {
+    /// As the job and the state store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Nightly => "nightly",
+            Kind::Watch => "watch",
+        }
+    }
 }
 
 /// The UTC days a run reconciles.

@@ -2,14 +2,15 @@
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
 use super::agreements;
+use super::alerts;
 use super::api::{self, PullLimits};
 use super::checked::currency;
-use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_ALERTS, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
 use super::ledgers::ledger;
 use super::nearest::{did_you_mean, nearest};
 use super::spikes;
 use super::toml_at::{self, Origin, Section, Value, quoted};
-use super::{Job, LedgerSource, NamedFiles, Pull, Source, Window};
+use super::{Job, Kind, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
@@ -50,6 +51,10 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let prices = top.get("prices").map_or(Ok(Vec::new()), |value| value.texts())?;
     let prices = prices.iter().map(|(_, value)| folder.file(value)).collect::<Result<Vec<_>, _>>()?;
     let prices_max_age_days = top.get("prices_max_age_days").map_or(Ok(90), |value| value.whole(1..=3650))?;
+    let kinds = [("nightly", Kind::Nightly), ("watch", Kind::Watch)];
+    let kind = top.get("kind").map_or(Ok(Kind::Nightly), |value| value.word(&kinds))?;
+    let alerts = top.get("alerts").map(|value| alerts::alerts(&value.section(&JOB_ALERTS)?, folder.path)).transpose()?;
+    let mut alerts = alerts.unwrap_or_default();
     let savings = agreements::savings(&top, &mut |value| folder.file(value))?;
     let plans = agreements::plans(&top, &mut |value| folder.file(value))?;
     let byte_order_mark = top.get("byte_order_mark").map_or(Ok(true), |value| value.flag())?;
@@ -64,7 +69,13 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         ledgers.push((ledger, section.line()));
     }
     let mut sources: Vec<(Source, usize)> = Vec::new();
-    for section in top.some_sections("source", &JOB_SOURCE)? {
+    let some = if kind == Kind::Watch { Section::sections } else { Section::some_sections };
+    let sections = some(&top, "source", &JOB_SOURCE)?;
+    if let Some(section) = sections.first().filter(|_| kind == Kind::Watch) {
+        let hint = "take the sources out: providers' figures come days later, and the nightly job reads them";
+        return Err(section.fault("a watch job reads request ledgers only", hint));
+    }
+    for section in sections {
         let source = source(&section, adapters, &mut folder, limits.loopback_http)?;
         let same = |other: &Source| other.provider == source.provider && other.account == source.account;
         if let Some((_, line)) = sources.iter().find(|(other, _)| same(other)) {
@@ -75,6 +86,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     }
     let spikes = top.get("spikes").map(|value| value.section(&JOB_SPIKES)).transpose()?;
     let spikes = spikes::settings(spikes.as_ref(), time_zone, reporting_currency)?;
+    alerts.settings.calendar = spikes.calendar.clone();
     Ok(Job {
         file: file.to_path_buf(),
         name,
@@ -95,6 +107,8 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         savings,
         plans,
         byte_order_mark,
+        kind,
+        alerts,
         spikes,
         named: folder.named,
     })

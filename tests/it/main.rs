@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod alerts;
 mod backtest;
 mod cluster;
 mod crash;
@@ -29,6 +30,7 @@ mod simulator;
 mod spikes;
 mod tidy;
 mod vectors;
+mod weekend;
 mod worlds;
 
 // As an adapter of the crate sees it: the eleventh provider is compiled as it would stand there.
