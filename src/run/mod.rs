@@ -3,6 +3,7 @@
 pub mod backtest;
 pub mod fetched;
 mod from_ledger;
+mod names;
 pub mod reference;
 pub mod snapshot;
 pub mod whatif;
