@@ -1,6 +1,6 @@
 //! What can be typed: clap types and nothing else.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Reconciles what AI providers bill with what your own request ledger recorded, and attributes every
@@ -14,13 +14,14 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  complete and published, or nothing new     73  output or state folder cannot be used
-  2  bad command line                           74  disk or file error; verify found a difference
- 10  published, but a slice is missing          75  passing fault: just run again
- 20  another run holds the lock                 76  a provider's page breaks its own form
- 65  ledger or reference file bad               77  access refused
- 70  a bug in tieout                            78  job file or setting wrong
- 72  state store corrupt or newer               An unknown code must be treated as failure.";
+  0  complete and published, or nothing new     72  state store corrupt or newer
+  2  bad command line                           73  output or state folder cannot be used
+ 10  published, but a slice is missing          74  disk or file error; verify found a difference
+ 11  published, with a finding of --fail-on     75  passing fault: just run again
+ 12  published, but an alert is not delivered   76  a provider's page breaks its own form
+ 20  another run holds the lock                 77  access refused
+ 65  ledger or reference file bad               78  job file or setting wrong
+ 70  a bug in tieout                            An unknown code must be treated as failure.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -75,9 +76,20 @@ pub struct Run {
     /// One JSON object with the result on stdout, in place of the summary
     #[arg(long)]
     pub json: bool,
+    /// End with 11 when such a finding is there, after publishing: drift above the job's materiality, an open
+    /// spike, usage without a price
+    #[arg(long, value_name = "FINDING", value_delimiter = ',')]
+    pub fail_on: Vec<FailOn>,
     /// Nothing on stderr but errors
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FailOn {
+    Drift,
+    Spike,
+    Unpriced,
 }
 
 #[derive(Debug, Args)]

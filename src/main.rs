@@ -5,11 +5,12 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode as ProcessCode;
-use tieout::cli::{Backtest, Cli, Command, Run, Status, Whatif};
+use tieout::cli::{Backtest, Cli, Command, FailOn, Run, Status, Whatif};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
 use tieout::edge::secrets::no_core_dumps;
+use tieout::edge::state::recorded_queue;
 use tieout::edge::{clock, signals, verify};
 use tieout::run::reference::Asked;
 use tieout::run::{self, Done, Options};
@@ -39,6 +40,12 @@ fn run_job(arguments: &Run) -> ExitCode {
         let what = format!("--deadline: {:?} is no time", arguments.deadline);
         return report(&Fault::new(ExitCode::Usage, "", what, "write it like 2h, 90m or 30s"), None);
     };
+    let finding = |finding: &FailOn| match finding {
+        FailOn::Drift => run::FailOn::Drift,
+        FailOn::Spike => run::FailOn::Spike,
+        FailOn::Unpriced => run::FailOn::Unpriced,
+    };
+    let fail_on = arguments.fail_on.iter().map(finding).collect();
     let options = Options {
         asked,
         backfill: arguments.backfill,
@@ -48,6 +55,8 @@ fn run_job(arguments: &Run) -> ExitCode {
         require_settled: arguments.require_settled,
         accept_shrink: arguments.accept_shrink,
         deadline,
+        json: arguments.json,
+        fail_on,
     };
     let progress = Progress::on_stderr(arguments.quiet);
     let (now, run_id) = (clock::now(), clock::run_id());
@@ -132,7 +141,8 @@ fn status(arguments: &Status) -> Result<(), Fault> {
             Fault::new(ExitCode::Usage, "", format!("--max-age: {text:?} is no age"), "write it like 26h, 90m or 2d")
         })?),
     };
-    let status = verify::status(&loaded.job.output, &loaded.job.state)?;
+    let status = verify::status(&loaded.job.output, &loaded.job.state, loaded.job.kind.name())?;
+    let queue = recorded_queue(&loaded.job.state, clock::now())?;
     let latest = status.latest.as_ref().map(|run| run.name.to_string());
     let complete = status.latest_complete.as_ref().map(|run| run.name.to_string());
     let said = if arguments.json {
@@ -142,16 +152,20 @@ fn status(arguments: &Status) -> Result<(), Fault> {
             "latest_complete": complete,
             "slices": status.coverage,
             "open_items": status.open_items,
+            "alerts": { "queued": queue.queued, "quiet": queue.quiet, "refused": queue.refused },
         })
         .to_string()
     } else {
         let slices: Vec<String> = status.coverage.iter().map(|(name, count)| format!("{count} {name}")).collect();
         format!(
-            "latest: {}\nlatest complete: {}\nslices: {}\nopen items: {}",
+            "latest: {}\nlatest complete: {}\nslices: {}\nopen items: {}\nalerts: {} queued, {} in quiet hours, {} refused",
             latest.as_deref().unwrap_or("none"),
             complete.as_deref().unwrap_or("none"),
             if slices.is_empty() { "none".to_string() } else { slices.join(", ") },
             status.open_items,
+            queue.queued,
+            queue.quiet,
+            queue.refused,
         )
     };
     print(&said)?;
@@ -207,7 +221,7 @@ fn print_json(outcome: &Result<Done, Fault>, run_id: &str, latest: Option<&str>)
             let message = landed(done);
             let object = json!({
                 "type": "result", "code": done.code as u8, "name": done.code.name(), "run_id": run_id,
-                "published": published, "latest": latest, "slices": done.slices, "alerts": {}, "message": message, "advice": "",
+                "published": published, "latest": latest, "slices": done.slices, "alerts": done.alerts, "message": message, "advice": "",
             });
             (done.code, object)
         }

@@ -2,6 +2,7 @@
 //! (and 256-bit integers for exact products).
 
 pub mod agreement;
+pub mod alert;
 pub mod calendar;
 pub mod fault;
 pub mod fx;

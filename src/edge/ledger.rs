@@ -1,9 +1,10 @@
-//! Reads native request ledgers (contract 3.2) from a SQLite database or from CSV and Parquet files, row by
-//! row, without ever writing to them. What the rows mean is decided in one place for all sources.
+//! Reads native request ledgers (contract 3.2) from a SQLite or PostgreSQL database or from CSV and Parquet files,
+//! row by row, without ever writing to them. What the rows mean is decided in one place for all sources.
 
-use super::ledger_cells::{COLUMNS, REQUIRED};
+use super::ledger_cells::{COLUMNS, Cell, Cells, REQUIRED};
+use super::ledger_query::Query;
 use super::ledger_row::Rows;
-use super::{ledger_csv, ledger_parquet, ledger_sqlite};
+use super::{ledger_csv, ledger_parquet, ledger_postgres, ledger_sqlite};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::Days;
@@ -32,7 +33,14 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine<'_>)) -> Result<(), Fault> {
     let mut rows = Rows::new(window, source.currency, each);
     match &source.place {
-        LedgerPlace::Sqlite { path, table } => ledger_sqlite::read(path, table, BUSY_WAIT, &mut rows),
+        LedgerPlace::Sqlite { path, table } => {
+            let query = ledger_sqlite::native(path, table, BUSY_WAIT)?;
+            ledger_sqlite::read(path, &query, window, BUSY_WAIT, &mut canonical(&query, &mut rows))
+        }
+        LedgerPlace::Postgres { server, table } => {
+            let query = ledger_postgres::native(server, table)?;
+            ledger_postgres::read(server, &query, window, &mut canonical(&query, &mut rows))
+        }
         LedgerPlace::Files(patterns) => {
             let files = files(&source.name, patterns)?;
             for (path, form) in &files {
@@ -66,11 +74,25 @@ pub fn rows(source: &LedgerSource) -> Result<usize, Fault> {
 /// As [`read`], as far as a first look can tell.
 pub fn check(source: &LedgerSource) -> Result<(), Fault> {
     match &source.place {
-        LedgerPlace::Sqlite { path, table } => ledger_sqlite::check(path, table, BUSY_WAIT),
+        LedgerPlace::Sqlite { path, table } => ledger_sqlite::native(path, table, BUSY_WAIT).map(|_| ()),
+        LedgerPlace::Postgres { server, table } => ledger_postgres::native(server, table).map(|_| ()),
         LedgerPlace::Files(patterns) => files(&source.name, patterns)?.iter().try_for_each(|(path, form)| match form {
             Form::Csv => ledger_csv::check(path),
             Form::Parquet => ledger_parquet::check(path),
         }),
+    }
+}
+
+/// Takes the rows of a statement whose columns are those of the contract.
+pub(super) fn canonical<'r, 'f>(query: &Query, rows: &'r mut Rows<'f>) -> impl FnMut(&[Cell<'_>]) + use<'r, 'f> {
+    let place = |name: &&str| COLUMNS.iter().position(|(column, _)| column == name);
+    let columns: Vec<usize> = query.columns.iter().filter_map(place).collect();
+    move |row| {
+        let mut cells = Cells::new();
+        for (column, cell) in columns.iter().zip(row) {
+            cells.set(*column, *cell);
+        }
+        rows.take(&cells);
     }
 }
 

@@ -66,10 +66,6 @@ impl<'f> Rows<'f> {
         Rows { window, currency, each, row: 0, file: None }
     }
 
-    pub fn window(&self) -> Days {
-        self.window
-    }
-
     /// From here on rows come from this one of several files; quarantine then says so.
     pub fn start_file(&mut self, name: &str) {
         self.file = Some((name.to_string(), self.row));

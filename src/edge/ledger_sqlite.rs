@@ -1,60 +1,32 @@
 //! A native ledger in a SQLite file: opened read-only, never created, never taken for immutable, and streamed
 //! row by row from one statement, which is one consistent snapshot (reliability.md section 7, item 8).
 
+mod packed;
+
+pub use packed::read;
+
 use super::ledger::{listed, missing_columns, unreadable};
-use super::ledger_cells::{COLUMNS, Cell, Cells, missing};
-use super::ledger_row::Rows;
+use super::ledger_cells::{COLUMNS, missing};
+use super::ledger_query::{Query, quoted, statement};
 use crate::domain::fault::{ExitCode, Fault};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
-use std::future::poll_fn;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 use std::path::Path;
 use std::time::Duration;
 
 const QUERY: &str = include_str!("../../sql/native.sqlite.sql");
 
-/// Hands on the rows of `table`; a locked database is waited for as long as `wait`.
-pub fn read(path: &Path, table: &str, wait: Duration, rows: &mut Rows<'_>) -> Result<(), Fault> {
+/// The statement that reads a native ledger, once its table has been seen to have what it needs. A locked
+/// database is waited for as long as `wait`.
+pub fn native(path: &Path, table: &str, wait: Duration) -> Result<Query, Fault> {
     let table = identifier(path, table)?;
     runtime(path)?.block_on(async {
         let mut database = open(path, wait).await?;
-        let columns = columns(&mut database, path, table).await?;
-        let window = rows.window();
-        // One day wider on both sides: see the query.
-        let from = window.from.pred_opt().unwrap_or(window.from).to_string();
-        let to = window.to.succ_opt().unwrap_or(window.to).to_string();
-        // Safe: an identifier of letters, digits and underscores, and the names of our own columns.
-        let query = sqlx::query(AssertSqlSafe(query(table, &columns))).bind(from).bind(to);
-        let mut found = query.fetch(&mut database);
-        while let Some(row) = poll_fn(|context| found.as_mut().poll_next(context)).await {
-            take(&row.map_err(|error| fault(path, &error))?, rows);
-        }
-        drop(found);
-        database.close().await.map_err(|error| fault(path, &error))
+        let found = columns(&mut database, path, table).await?;
+        let by_row_id = has_row_ids(&mut database, table, &found).await.map_err(|error| fault(path, &error))?;
+        database.close().await.map_err(|error| fault(path, &error))?;
+        Ok(query(table, &found, by_row_id))
     })
-}
-
-/// Opens the database and verifies table and columns.
-pub fn check(path: &Path, table: &str, wait: Duration) -> Result<(), Fault> {
-    let table = identifier(path, table)?;
-    runtime(path)?.block_on(async {
-        let mut database = open(path, wait).await?;
-        columns(&mut database, path, table).await?;
-        database.close().await.map_err(|error| fault(path, &error))
-    })
-}
-
-fn take(row: &SqliteRow, rows: &mut Rows<'_>) {
-    let mut cells = Cells::new();
-    for index in 0..COLUMNS.len() {
-        let cell = match row.try_get::<Option<&[u8]>, _>(index) {
-            Ok(None) => Cell::Null,
-            Ok(Some(bytes)) => std::str::from_utf8(bytes).map_or(Cell::NotText, Cell::Text),
-            Err(_) => Cell::NotText,
-        };
-        cells.set(index, cell);
-    }
-    rows.take(&cells);
 }
 
 /// The table's name, which becomes part of a statement and so must be a plain one.
@@ -68,14 +40,26 @@ fn identifier<'t>(path: &Path, table: &'t str) -> Result<&'t str, Fault> {
     Err(Fault::new(ExitCode::Config, path.display().to_string(), what, hint))
 }
 
-fn query(table: &str, columns: &[String]) -> String {
-    let mut query = QUERY.replace("{table}", &format!("\"{table}\""));
-    for (name, _) in COLUMNS {
-        // SQLite compares names of columns without case.
-        let there = columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        query = query.replace(&format!("{{{name}}}"), if there { name } else { "NULL" });
+fn query(table: &str, found: &[String], by_row_id: bool) -> Query {
+    // SQLite compares names of columns without case.
+    let there = |name: &str| found.iter().any(|column| column.eq_ignore_ascii_case(name));
+    let columns: Vec<&'static str> = COLUMNS.iter().map(|(name, _)| *name).filter(|name| there(name)).collect();
+    let mut sql = statement(QUERY).replace("{columns}", &columns.join(", ")).replace("{table}", &quoted(table));
+    if !by_row_id {
+        sql = sql.replace("{page}", "TRUE").replace("{at}", "0");
     }
-    query
+    Query { sql, undated: None, columns, by_day: false }
+}
+
+/// Whether the name is that of a table whose rows have ids, and nothing hides them.
+async fn has_row_ids(database: &mut SqliteConnection, table: &str, found: &[String]) -> Result<bool, sqlx::Error> {
+    let tables: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0 AND name = ?1 COLLATE NOCASE",
+    )
+    .bind(table)
+    .fetch_one(database)
+    .await?;
+    Ok(tables == 1 && !found.iter().any(|column| column.eq_ignore_ascii_case("_rowid_") || column.eq_ignore_ascii_case("_at")))
 }
 
 fn runtime(path: &Path) -> Result<tokio::runtime::Runtime, Fault> {

@@ -163,6 +163,12 @@ fn manifest(fields: &Map<String, Value>) -> Option<Manifest> {
     })
 }
 
+/// A field of a manifest that its run gave it. The manifest has been verified before.
+pub(super) fn fact(dir: &Path, name: &str) -> Option<Value> {
+    let fields: Value = serde_json::from_slice(&fs::read(dir.join(FILE)).ok()?).ok()?;
+    fields.get(name).cloned()
+}
+
 /// A plain name of letters, digits, `_`, `-` and inner dots: never a path, never hidden, never the manifest.
 pub(super) fn is_file_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

@@ -1,11 +1,14 @@
 //! The only room that does I/O: files, databases, the terminal, the clock, signals.
 
+pub mod alerts;
 pub mod clock;
 pub mod http;
 pub mod ledger;
 mod ledger_cells;
 mod ledger_csv;
 mod ledger_parquet;
+mod ledger_postgres;
+mod ledger_query;
 mod ledger_row;
 mod ledger_sqlite;
 pub mod lock;

@@ -5,6 +5,7 @@ use super::crash;
 use super::manifest::{self, FileEntry, Manifest, RunName, verify_run};
 use super::recover::{UNFINISHED, on_disk, open_items, point, pointed, recover};
 use super::signals;
+use super::state::alerts::Outbox;
 use super::state::{RunRow, State};
 use crate::domain::fault::{ExitCode, Fault};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -28,6 +29,8 @@ pub struct Publication<'a> {
     pub published_at: DateTime<Utc>,
     /// The run's own fields of the manifest: window, configuration hash, slices, totals.
     pub facts: Map<String, Value>,
+    /// The alerts that go out with it.
+    pub outbox: &'a Outbox,
     /// Allows a business date before the newest published one; `latest` then stays.
     pub backfill: bool,
 }
@@ -66,6 +69,7 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
         match verify_run(&out.join("runs").join(same.name.to_string())) {
             Ok(_) => {
                 state.confirmed(same.name, publication.published_at)?;
+                state.enqueue(publication.outbox)?;
                 return Ok(Published { name: same.name, new: false, warnings });
             }
             // What was tampered with is not edited: a sound revision goes beside it.
@@ -85,7 +89,9 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
     };
     let built = build(&building, publication, &manifest);
     let whole = signals::hold();
-    let committed = built.and_then(|()| prepare(state, &manifest)).and_then(|()| commit(out, state, &building, name, seen));
+    let committed = built
+        .and_then(|()| prepare(state, &manifest, publication.outbox))
+        .and_then(|()| commit(out, state, &building, name, seen));
     if let Err(fault) = committed {
         // Give the space back at once; what cannot be removed now the next run clears away.
         let _ = fs::remove_dir_all(&building);
@@ -167,8 +173,8 @@ fn read_back(path: &Path, entry: &FileEntry) -> Result<(), Fault> {
     Err(Fault::new(ExitCode::IoErr, path.display().to_string(), what, "check the disk; nothing was published"))
 }
 
-fn prepare(state: &mut State, manifest: &Manifest) -> Result<(), Fault> {
-    state.prepare(&RunRow {
+fn prepare(state: &mut State, manifest: &Manifest, outbox: &Outbox) -> Result<(), Fault> {
+    let row = RunRow {
         name: manifest.name,
         run_id: manifest.run_id.clone(),
         content_sha256: manifest.content_sha256.clone(),
@@ -176,7 +182,8 @@ fn prepare(state: &mut State, manifest: &Manifest) -> Result<(), Fault> {
         complete: manifest.complete,
         exit_code: manifest.exit_code,
         succeeded_at: manifest.published_at,
-    })?;
+    };
+    state.prepare(&row, outbox)?;
     crash::point("prepared");
     Ok(())
 }

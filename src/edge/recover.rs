@@ -2,9 +2,11 @@
 //! Every step can itself be killed and repeated; nothing published is ever edited.
 
 use super::crash;
-use super::manifest::{Manifest, RunName, verify_run};
+use super::manifest::{self, Manifest, RunName, verify_run};
 use super::publish::{io_fault, sync_directory};
+use super::state::alerts::{Outbox, from_json};
 use super::state::{RunRow, State};
+use crate::domain::alert::Told;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::parse_day;
 use chrono::NaiveDate;
@@ -79,7 +81,8 @@ fn adopt(runs: &Path, state: &mut State, warnings: &mut Vec<String>) -> Result<(
             Ok(manifest) => {
                 let items = if Some(*name) == newest { first_seen(runs, *name)? } else { Vec::new() };
                 // In two steps: a crash between them leaves a prepared row, which the next start completes.
-                state.prepare(&row(&manifest))?;
+                state.remember(&told(&runs.join(name.to_string())))?;
+                state.prepare(&row(&manifest), &Outbox::default())?;
                 crash::point("recover-adopting");
                 state.published(*name, &items)?;
             }
@@ -99,6 +102,12 @@ fn row(manifest: &Manifest) -> RunRow {
         exit_code: manifest.exit_code,
         succeeded_at: manifest.published_at,
     }
+}
+
+/// What the run had told; it is not sent again.
+fn told(run: &Path) -> Vec<Told> {
+    let list = manifest::fact(run, "alerts").and_then(|list| list.as_array().cloned()).unwrap_or_default();
+    list.iter().filter_map(from_json).collect()
 }
 
 fn first_seen(runs: &Path, name: RunName) -> Result<Vec<(String, NaiveDate)>, Fault> {

@@ -97,8 +97,15 @@ fn learn(value: &str) {
     let file: Option<serde_json::Value> = serde_json::from_str(value).ok();
     match file.as_ref().and_then(|file| file.get("private_key")?.as_str()) {
         Some(key) => key.lines().filter(|line| !line.starts_with("-----")).for_each(redact::learn),
-        None => redact::learn(value),
+        // Of a URL without a user its path and query are the secret; what stands before them is in every message.
+        None => redact::learn(path_of_url(value).unwrap_or(value)),
     }
+}
+
+fn path_of_url(value: &str) -> Option<&str> {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"))?;
+    let (host, path) = rest.split_once('/')?;
+    (!host.contains('@')).then_some(path)
 }
 
 fn read(path: &Path, check_mode: bool) -> Result<Zeroizing<String>, (String, &'static str)> {

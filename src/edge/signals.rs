@@ -3,11 +3,20 @@
 
 use crate::domain::fault::ExitCode;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Whether the run of this process is past its commit point.
 static COMMITTED: Mutex<bool> = Mutex::new(false);
+
+/// Whether somebody asked this process to end after its run was published: what can be left to the next run, is.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// See [`ASKED`].
+pub(super) fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
 
 /// Keeps interrupts waiting while it lives.
 #[must_use]
@@ -47,6 +56,7 @@ fn listen() {
                 _ = terminate.recv() => ExitCode::Terminated,
             };
             let committed = COMMITTED.lock().unwrap_or_else(PoisonError::into_inner);
+            ASKED.store(true, Ordering::Relaxed);
             if !*committed {
                 let _ = writeln!(std::io::stderr(), "error[{}] interrupted; published nothing", code.name());
                 std::process::exit(i32::from(code as u8));

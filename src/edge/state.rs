@@ -2,15 +2,17 @@
 //! (reliability.md section 3). SQLite, one connection, behind the lock; it never repairs what it does not
 //! understand. What is lost here is made again from the published runs, see [`super::recover`].
 
+pub mod alerts;
 pub mod slices;
 
 use super::lock::Lock;
 use super::manifest::RunName;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::parse_day;
+use alerts::{Outbox, Queue};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -20,11 +22,18 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// What made each version of the store out of the one before, the first out of nothing.
-const STEPS: [&str; 2] = [include_str!("../../sql/state.sql"), include_str!("../../sql/state-2-slices.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../../sql/state.sql"),
+    include_str!("../../sql/state-2-slices.sql"),
+    include_str!("../../sql/state-3-alerts.sql"),
+];
 /// `user_version` after the last of [`STEPS`].
 const VERSION: u32 = STEPS.len() as u32;
 /// `application_id` of the store.
 const APPLICATION: u32 = 1_953_461_620;
+/// The kind of a run that reconciles; the other is `watch`.
+pub const NIGHTLY: &str = "nightly";
+pub const WATCH: &str = "watch";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -47,6 +56,8 @@ pub struct RunRow {
 pub struct State {
     store: Store,
     run_id: String,
+    /// `nightly` or `watch`: each has runs of its own.
+    kind: &'static str,
     // Last, so that the database is closed before another runner can come in.
     lock: Lock,
 }
@@ -71,7 +82,12 @@ impl State {
             }
             _ => {}
         }
-        Ok(State { store: Store::open(path)?, run_id: run_id.to_string(), lock })
+        Ok(State { store: Store::open(path)?, run_id: run_id.to_string(), kind: NIGHTLY, lock })
+    }
+
+    /// From here on it speaks of the runs of this kind, `nightly` or `watch`. Alerts are shared.
+    pub fn of_kind(self, kind: &'static str) -> State {
+        State { kind, ..self }
     }
 
     /// The run that holds the lock.
@@ -89,7 +105,7 @@ impl State {
     /// # Errors
     /// The store cannot be read.
     pub fn runs(&mut self) -> Result<Vec<RunRow>, Fault> {
-        self.store.runs()
+        self.store.runs(self.kind)
     }
 
     /// The first business date on which each reconciling item was published, by `drift_id`.
@@ -105,13 +121,14 @@ impl State {
         rows.iter().map(|row| read(row).ok_or_else(|| self.store.corrupt("table open_item"))).collect()
     }
 
-    /// Records a run that is about to be published.
-    pub(super) fn prepare(&mut self, row: &RunRow) -> Result<(), Fault> {
+    /// Records a run that is about to be published, with the alerts that go out with it, held until then.
+    pub(super) fn prepare(&mut self, row: &RunRow, outbox: &Outbox) -> Result<(), Fault> {
         let insert = sqlx::query(
-            "INSERT INTO run (business_date, revision, run_id, content_sha256, state, complete, exit_code, succeeded_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run (kind, business_date, revision, run_id, content_sha256, state, complete, exit_code, succeeded_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         );
         let insert = insert
+            .bind(self.kind)
             .bind(row.name.business_date.to_string())
             .bind(i64::from(row.name.revision))
             .bind(row.run_id.clone())
@@ -120,13 +137,16 @@ impl State {
             .bind(row.complete)
             .bind(i64::from(row.exit_code))
             .bind(instant(row.succeeded_at));
-        self.store.change(vec![insert])
+        let mut changes = alerts::insert(outbox, Some(alerts::holder(self.kind, row.name)));
+        changes.insert(0, insert);
+        self.store.change(changes)
     }
 
-    /// Marks a prepared run as published and keeps the first day of each of its items, in one transaction.
+    /// Marks a prepared run as published, lets its alerts go and keeps the first day of each of its items, in one
+    /// transaction.
     pub(super) fn published(&mut self, name: RunName, items: &[(String, NaiveDate)]) -> Result<(), Fault> {
-        let update = sqlx::query("UPDATE run SET state = 'published' WHERE business_date = ? AND revision = ?");
-        let update = update.bind(name.business_date.to_string()).bind(i64::from(name.revision));
+        let update = sqlx::query("UPDATE run SET state = 'published' WHERE kind = ? AND business_date = ? AND revision = ?");
+        let update = update.bind(self.kind).bind(name.business_date.to_string()).bind(i64::from(name.revision));
         let pairs = items.iter().map(|(id, day)| serde_json::json!([id, day.to_string()]));
         // One statement however many items; the earliest day stands, in whatever order nights are published.
         let keep = sqlx::query(
@@ -135,19 +155,22 @@ impl State {
              WHERE excluded.first_seen < first_seen",
         );
         let keep = keep.bind(pairs.collect::<serde_json::Value>().to_string());
-        self.store.change(vec![update, keep])
+        let mut changes = alerts::release(self.kind, name);
+        changes.extend([update, keep]);
+        self.store.change(changes)
     }
 
-    /// Drops a prepared run that never came to be.
+    /// Drops a prepared run that never came to be, and the alerts that it held.
     pub(super) fn forget(&mut self, name: RunName) -> Result<(), Fault> {
-        let delete = sqlx::query("DELETE FROM run WHERE business_date = ? AND revision = ? AND state = 'prepared'");
-        self.store.change(vec![delete.bind(name.business_date.to_string()).bind(i64::from(name.revision))])
+        let delete = sqlx::query("DELETE FROM run WHERE kind = ? AND business_date = ? AND revision = ? AND state = 'prepared'");
+        let delete = delete.bind(self.kind).bind(name.business_date.to_string()).bind(i64::from(name.revision));
+        self.store.change(vec![alerts::drop_held(self.kind, name), delete])
     }
 
     /// Notes that a run found nothing to add to this revision.
     pub(super) fn confirmed(&mut self, name: RunName, at: DateTime<Utc>) -> Result<(), Fault> {
-        let update = sqlx::query("UPDATE run SET succeeded_at = ? WHERE business_date = ? AND revision = ?");
-        let update = update.bind(instant(at)).bind(name.business_date.to_string()).bind(i64::from(name.revision));
+        let update = sqlx::query("UPDATE run SET succeeded_at = ? WHERE kind = ? AND business_date = ? AND revision = ?");
+        let update = update.bind(instant(at)).bind(self.kind).bind(name.business_date.to_string()).bind(i64::from(name.revision));
         self.store.change(vec![update])
     }
 }
@@ -157,12 +180,24 @@ impl State {
 ///
 /// # Errors
 /// As [`State::open`], but for the lock.
-pub fn recorded_runs(dir: &Path) -> Result<Vec<RunRow>, Fault> {
+pub fn recorded_runs(dir: &Path, kind: &'static str) -> Result<Vec<RunRow>, Fault> {
     let path = dir.join("state.db");
     // An empty file is a store that its maker did not live to fill.
     match fs::metadata(&path) {
-        Ok(meta) if meta.len() > 0 => Store::open(path)?.runs(),
+        Ok(meta) if meta.len() > 0 => Store::open(path)?.runs(kind),
         _ => Ok(Vec::new()),
+    }
+}
+
+/// How many messages wait, as [`recorded_runs`] looks.
+///
+/// # Errors
+/// As [`recorded_runs`].
+pub fn recorded_queue(dir: &Path, as_of: DateTime<Utc>) -> Result<Queue, Fault> {
+    let path = dir.join("state.db");
+    match fs::metadata(&path) {
+        Ok(meta) if meta.len() > 0 => Store::open(path)?.queue(as_of, None),
+        _ => Ok(Queue::default()),
     }
 }
 
@@ -216,6 +251,8 @@ impl Store {
             for step in steps {
                 sqlx::raw_sql(*step).execute(&mut *transaction).await?;
             }
+            // VERSION is a number of this code.
+            sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA user_version = {VERSION}"))).execute(&mut *transaction).await?;
             transaction.commit().await
         });
         made.map_err(|error| fault(&self.path, &error))
@@ -248,11 +285,12 @@ impl Store {
         number.ok_or_else(|| self.corrupt("a pragma gave no number"))
     }
 
-    fn runs(&mut self) -> Result<Vec<RunRow>, Fault> {
-        let rows = self.query(sqlx::query(
+    fn runs(&mut self, kind: &'static str) -> Result<Vec<RunRow>, Fault> {
+        let query = sqlx::query(
             "SELECT business_date, revision, run_id, content_sha256, state, complete, exit_code, succeeded_at \
-             FROM run ORDER BY business_date, revision",
-        ))?;
+             FROM run WHERE kind = ? ORDER BY business_date, revision",
+        );
+        let rows = self.query(query.bind(kind))?;
         rows.iter().map(|row| run_row(row).ok_or_else(|| self.corrupt("table run"))).collect()
     }
 
@@ -360,9 +398,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut state = State::open(dir.path(), "run").unwrap();
         for name in ["2026-11-18.r10", "2026-11-18.r9", "2026-11-17.r1"] {
-            state.prepare(&row(name)).unwrap();
+            state.prepare(&row(name), &Outbox::default()).unwrap();
         }
-        assert!(state.prepare(&row("2026-11-17.r1")).is_err());
+        assert!(state.prepare(&row("2026-11-17.r1"), &Outbox::default()).is_err());
         let name = RunName::parse("2026-11-18.r9").unwrap();
         let item = |id: &str, text: &str| (id.to_string(), day(text));
         state.published(name, &[item("a", "2026-11-18"), item("b", "2026-11-17")]).unwrap();
@@ -378,8 +416,8 @@ mod tests {
         assert_eq!(runs, [row("2026-11-17.r1"), RunRow { published: true, succeeded_at: later, ..row("2026-11-18.r9") }]);
         let seen = state.first_seen().unwrap();
         assert_eq!(seen, HashMap::from([item("a", "2026-11-16"), item("b", "2026-11-17")]));
-        assert_eq!(recorded_runs(dir.path()).unwrap(), runs);
-        assert_eq!(recorded_runs(&dir.path().join("nowhere")).unwrap(), []);
+        assert_eq!(recorded_runs(dir.path(), NIGHTLY).unwrap(), runs);
+        assert_eq!(recorded_runs(&dir.path().join("nowhere"), NIGHTLY).unwrap(), []);
     }
 
     #[test]
@@ -391,12 +429,15 @@ mod tests {
             ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "3"),
             ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
             ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
-            ("SELECT CAST(user_version AS TEXT) FROM pragma_user_version", "2"),
+            ("SELECT CAST(user_version AS TEXT) FROM pragma_user_version", &VERSION.to_string()),
         ] {
             assert_eq!(state.store.texts(sqlx::query(pragma)).unwrap(), [expected], "{pragma}");
         }
         let strict = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 1 ORDER BY name";
-        assert_eq!(state.store.texts(sqlx::query(strict)).unwrap(), ["fetch", "held", "open_item", "page", "run", "slice"]);
+        assert_eq!(
+            state.store.texts(sqlx::query(strict)).unwrap(),
+            ["alert", "delivery", "fetch", "held", "open_item", "page", "payload", "run", "slice"]
+        );
     }
 
     #[test]
@@ -404,7 +445,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut state = State::open(dir.path(), "run").unwrap();
         let many: Vec<_> = (0..2000).map(|n| (format!("item-{n:05}"), day("2026-11-18"))).collect();
-        state.prepare(&row("2026-11-18.r1")).unwrap();
+        state.prepare(&row("2026-11-18.r1"), &Outbox::default()).unwrap();
         state.published(row("2026-11-18.r1").name, &many).unwrap();
         drop(state);
         let path = dir.path().join("state.db");

@@ -4,7 +4,8 @@ use super::manifest::{RunName, verify_run};
 use super::preflight::directories;
 use super::publish::{Publication, Published, publish};
 use super::recover::recover;
-use super::state::State;
+use super::state::alerts::Outbox;
+use super::state::{NIGHTLY, State};
 use super::verify::{Verified, status, verify};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::parse_day;
@@ -40,6 +41,8 @@ fn files(content: &str) -> Vec<(String, Vec<u8>)> {
     ]
 }
 
+static NOTHING: Outbox = Outbox { told: Vec::new(), messages: Vec::new() };
+
 fn publication<'a>(files: &'a [(String, Vec<u8>)], date: &str) -> Publication<'a> {
     Publication {
         files,
@@ -48,6 +51,7 @@ fn publication<'a>(files: &'a [(String, Vec<u8>)], date: &str) -> Publication<'a
         exit_code: 0,
         published_at: at(0),
         facts: Map::new(),
+        outbox: &NOTHING,
         backfill: false,
     }
 }
@@ -298,22 +302,22 @@ fn a_pointer_that_cannot_move_names_the_run_that_landed() {
 #[test]
 fn status_tells_of_the_last_runs() {
     let place = place();
-    assert_eq!(status(&place.out, &place.state).unwrap().latest, None);
+    assert_eq!(status(&place.out, &place.state, NIGHTLY).unwrap().latest, None);
     assert_eq!(verify(&place.out).unwrap(), Verified::default());
     assert_eq!(verify(&place.state).unwrap_err().code, ExitCode::IoErr);
     place.publish("2026-11-18", "one").unwrap();
     let partial = files("two");
     let partial = Publication { complete: false, exit_code: 10, ..publication(&partial, "2026-11-19") };
     publish(&place.out, &mut place.state(), &partial).unwrap();
-    let told = status(&place.out, &place.state).unwrap();
+    let told = status(&place.out, &place.state, NIGHTLY).unwrap();
     assert_eq!(told.latest.as_ref().map(|run| (run.name, run.complete)), Some((name("2026-11-19.r1"), false)));
     assert_eq!(told.latest_complete.as_ref().map(|run| run.name), Some(name("2026-11-18.r1")));
     assert_eq!((told.coverage["complete"], told.coverage["missing"], told.open_items), (2, 1, 1));
     // A run that finds nothing to add has succeeded all the same.
     let again = Publication { published_at: at(3600), ..partial };
     assert!(!publish(&place.out, &mut place.state(), &again).unwrap().new);
-    let told = status(&place.out, &place.state).unwrap();
+    let told = status(&place.out, &place.state, NIGHTLY).unwrap();
     assert_eq!(told.latest.map(|run| run.succeeded_at), Some(at(3600)));
     fs::remove_file(place.state.join("state.db")).unwrap();
-    assert_eq!(status(&place.out, &place.state).unwrap().latest.map(|run| run.succeeded_at), Some(at(0)));
+    assert_eq!(status(&place.out, &place.state, NIGHTLY).unwrap().latest.map(|run| run.succeeded_at), Some(at(0)));
 }

@@ -101,8 +101,8 @@ impl Status {
 /// # Errors
 /// [`ExitCode::IoErr`] when the run that a pointer names is not what was published, and what the state store
 /// says when it is damaged.
-pub fn status(out: &Path, state: &Path) -> Result<Status, Fault> {
-    let recorded = recorded_runs(state)?;
+pub fn status(out: &Path, state: &Path, kind: &'static str) -> Result<Status, Fault> {
+    let recorded = recorded_runs(state, kind)?;
     let run = |pointer: &str| {
         let Some(name) = pointed(out, pointer) else { return Ok(None) };
         let made = verify_run(&out.join("runs").join(name.to_string()))?;

@@ -1,9 +1,11 @@
 //! Every key of the job file and of the reference files: name, default, meaning, example. The parsers
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
+mod alerts;
 mod plans;
 mod savings;
 
+pub use alerts::{JOB_ALERTS, JOB_CHANNEL, JOB_QUIET};
 pub use plans::{
     PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
     PLANS_TIER, PLANS_TOP,
@@ -74,9 +76,13 @@ pub const JOB: FileKeys = FileKeys {
         &JOB_WINDOW,
         &JOB_LIMITS,
         &JOB_LEDGER,
+        &JOB_POSTGRES,
         &JOB_SOURCE,
         &JOB_PULL,
         &JOB_API,
+        &JOB_ALERTS,
+        &JOB_QUIET,
+        &JOB_CHANNEL,
         &JOB_SAVINGS,
         &JOB_PLAN,
         &JOB_SPIKES,
@@ -98,6 +104,13 @@ pub const JOB_TOP: Keys = Keys {
         key("fx", "none", "exchange rates", "\"fx.toml\""),
         key("byte_order_mark", "true", "a byte order mark in the CSV files that people open", "false"),
         key("window", "trailing 35 days", "section `[window]`: the UTC days to reconcile", "{ trailing_days = 35 }"),
+        key(
+            "kind",
+            "\"nightly\"",
+            "`nightly` reconciles; `watch` looks for incidents only, up to the last full hour",
+            "\"watch\"",
+        ),
+        key("alerts", "none", "section `[alerts]`: who is told of what", "{ drift_above = \"50\" }"),
         key("limits", "as listed", "section `[limits]`: bounds of what is fetched", "{ provider_ms = 600000 }"),
         key(
             "ledger",
@@ -108,7 +121,7 @@ pub const JOB_TOP: Keys = Keys {
         key(
             "source",
             "required",
-            "sections `[[source]]`: provider accounts, at least one",
+            "sections `[[source]]`: provider accounts, at least one; none in a `watch` job",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
         ),
         key("savings", "none", "section `[savings]`: wage, purchases, invoices", "{ wage = \"45\" }"),
@@ -183,11 +196,41 @@ pub const JOB_LEDGER: Keys = Keys {
     keys: &[
         key("name", "required", "what messages call the ledger; each has its own", "\"app\""),
         key("kind", "\"native\"", "form of the ledger; this version reads `native`", "\"native\""),
-        key("sqlite", "none", "SQLite file; this or `files`", "\"ledger.db\""),
-        key("files", "none", "CSV or Parquet files or patterns; this or `sqlite`", "[\"ledger/*.csv\"]"),
-        key("table", "\"request_ledger\"", "table or view, with `sqlite`", "\"request_ledger\""),
+        key("sqlite", "none", "SQLite file; this, `postgres` or `files`", "\"ledger.db\""),
+        key(
+            "postgres",
+            "none",
+            "section `[ledger.postgres]`: a PostgreSQL database; this, `sqlite` or `files`",
+            "{ host = \"db.internal\", database = \"app\", user = \"tieout\", password = \"cred:ledger\" }",
+        ),
+        key("files", "none", "CSV or Parquet files or patterns; this, `sqlite` or `postgres`", "[\"ledger/*.csv\"]"),
+        key(
+            "table",
+            "\"request_ledger\"",
+            "table or view, with `sqlite` or `postgres`; there a schema may stand before it: `app.request_ledger`",
+            "\"request_ledger\"",
+        ),
         key("currency", "`reporting_currency`", "currency of `expected_cost` where a row has none", "\"USD\""),
         key("cost_decimals", "none: all digits", "decimals, 0 to 18, that the ledger rounds `expected_cost` to", "6"),
+    ],
+};
+pub const JOB_POSTGRES: Keys = Keys {
+    title: "[ledger.postgres]",
+    keys: &[
+        key("host", "required", "name or address of the server, or the folder of its socket", "\"db.internal\""),
+        key("port", "5432", "its port", "5432"),
+        key("database", "required", "the database", "\"app\""),
+        key("user", "required", "a role that can do no more than read, see `sql/native.postgres.grants.sql`", "\"tieout\""),
+        key("password", "none", "reference to its password: `cred:`, `file:` or `env:`", "\"cred:ledger\""),
+        key(
+            "tls",
+            "\"verify-full\"; of a socket \"disable\"",
+            "`verify-full`, `require` (encrypted, but to anyone) or `disable`",
+            "\"verify-full\"",
+        ),
+        key("tls_ca", "none", "PEM file of an authority to trust beside the public ones", "\"ca.pem\""),
+        key("statement_seconds", "600", "longest time that one query may take", "600"),
+        key("lock_seconds", "30", "longest wait for a lock", "30"),
     ],
 };
 pub const JOB_SOURCE: Keys = Keys {

@@ -4,10 +4,12 @@
 //! Every function here takes a text and returns a value: files are read in `edge`.
 
 mod agreements;
+pub mod alerts;
 pub mod api;
 mod checked;
 pub mod fx;
 pub mod keys;
+mod ledgers;
 pub mod names;
 mod nearest;
 mod parse;
@@ -63,9 +65,31 @@ pub struct Job {
     pub plans: Vec<PlanUse>,
     /// A byte order mark in the CSV files that people open.
     pub byte_order_mark: bool,
+    pub kind: Kind,
+    pub alerts: alerts::Alerts,
     pub spikes: Settings,
     /// Where the job file names its files.
     pub named: NamedFiles,
+}
+
+/// What a run of the job does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Reconciles whole UTC days.
+    #[default]
+    Nightly,
+    /// Looks for incidents up to the last full hour, and nothing else.
+    Watch,
+}
+
+impl Kind {
+    /// As the job and the state store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Nightly => "nightly",
+            Kind::Watch => "watch",
+        }
+    }
 }
 
 /// The UTC days a run reconciles.
@@ -100,8 +124,40 @@ pub struct LedgerSource {
 pub enum LedgerPlace {
     /// A SQLite file with the table or view `request_ledger`.
     Sqlite { path: PathBuf, table: String },
+    /// A PostgreSQL database with the table or view, with or without its schema before a dot.
+    Postgres { server: Postgres, table: String },
     /// CSV or Parquet files with the same columns, by pattern.
     Files(Vec<String>),
+}
+
+/// How a PostgreSQL database is reached. Every field is the job's: nothing is taken from the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Postgres {
+    /// A name or address, or the folder of a socket.
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    /// `None` where the server asks for no password.
+    pub password: Option<secret::SecretRef>,
+    pub tls: Tls,
+    /// PEM file of an authority that is trusted beside the public ones.
+    pub tls_ca: Option<PathBuf>,
+    /// How long one query may take.
+    pub statement_seconds: u32,
+    /// How long a lock is waited for.
+    pub lock_seconds: u32,
+}
+
+/// What is demanded of an encrypted connection; it never falls back to a weaker form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Not encrypted.
+    Disable,
+    /// Encrypted, to whomever it may be.
+    Require,
+    /// To the host that is named, by a certificate of an authority that is trusted.
+    VerifyFull,
 }
 
 /// One provider account.

@@ -2,23 +2,22 @@
 //! the rest of the program meets only jobs that make sense. Reads no file.
 
 use super::agreements;
+use super::alerts;
 use super::api::{self, PullLimits};
 use super::checked::currency;
-use super::keys::{JOB, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
+use super::keys::{JOB, JOB_ALERTS, JOB_API, JOB_LEDGER, JOB_LIMITS, JOB_PULL, JOB_SOURCE, JOB_SPIKES, JOB_TOP, JOB_WINDOW};
+use super::ledgers::ledger;
 use super::nearest::{did_you_mean, nearest};
 use super::spikes;
 use super::toml_at::{self, Origin, Section, Value, quoted};
-use super::{Job, LedgerPlace, LedgerSource, NamedFiles, Pull, Source, Window};
+use super::{Job, Kind, LedgerSource, NamedFiles, Pull, Source, Window};
 use crate::adapters::Adapter;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::Currency;
 use crate::domain::period::Days;
-use crate::domain::usage::Precision;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use std::path::{Path, PathBuf};
 
-/// Ledger kinds of contract 3.2 that this version does not read.
-const OTHER_KINDS: [&str; 5] = ["litellm", "helicone", "langfuse", "bifrost", "newapi"];
 const TRAILING_DAYS: u32 = 35;
 const DAYS_MAX: u64 = 400;
 
@@ -51,6 +50,10 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let (teams, names, fx) = (reference("teams")?, reference("names")?, reference("fx")?);
     let prices = top.get("prices").map_or(Ok(Vec::new()), |value| value.texts())?;
     let prices = prices.iter().map(|(_, value)| folder.file(value)).collect::<Result<Vec<_>, _>>()?;
+    let kinds = [("nightly", Kind::Nightly), ("watch", Kind::Watch)];
+    let kind = top.get("kind").map_or(Ok(Kind::Nightly), |value| value.word(&kinds))?;
+    let alerts = top.get("alerts").map(|value| alerts::alerts(&value.section(&JOB_ALERTS)?, folder.path)).transpose()?;
+    let mut alerts = alerts.unwrap_or_default();
     let savings = agreements::savings(&top, &mut |value| folder.file(value))?;
     let plans = agreements::plans(&top, &mut |value| folder.file(value))?;
     let byte_order_mark = top.get("byte_order_mark").map_or(Ok(true), |value| value.flag())?;
@@ -65,7 +68,13 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         ledgers.push((ledger, section.line()));
     }
     let mut sources: Vec<(Source, usize)> = Vec::new();
-    for section in top.some_sections("source", &JOB_SOURCE)? {
+    let some = if kind == Kind::Watch { Section::sections } else { Section::some_sections };
+    let sections = some(&top, "source", &JOB_SOURCE)?;
+    if let Some(section) = sections.first().filter(|_| kind == Kind::Watch) {
+        let hint = "take the sources out: providers' figures come days later, and the nightly job reads them";
+        return Err(section.fault("a watch job reads request ledgers only", hint));
+    }
+    for section in sections {
         let source = source(&section, adapters, &mut folder, limits.loopback_http)?;
         let same = |other: &Source| other.provider == source.provider && other.account == source.account;
         if let Some((_, line)) = sources.iter().find(|(other, _)| same(other)) {
@@ -76,6 +85,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     }
     let spikes = top.get("spikes").map(|value| value.section(&JOB_SPIKES)).transpose()?;
     let spikes = spikes::settings(spikes.as_ref(), time_zone, reporting_currency)?;
+    alerts.settings.calendar = spikes.calendar.clone();
     Ok(Job {
         file: file.to_path_buf(),
         name,
@@ -95,14 +105,16 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         savings,
         plans,
         byte_order_mark,
+        kind,
+        alerts,
         spikes,
         named: folder.named,
     })
 }
 
 /// The job file's folder, and the files named so far.
-struct Folder<'a> {
-    path: &'a Path,
+pub(super) struct Folder<'a> {
+    pub(super) path: &'a Path,
     named: NamedFiles,
 }
 
@@ -117,14 +129,14 @@ impl Folder<'_> {
         })
     }
 
-    fn file(&mut self, value: &Value<'_>) -> Result<PathBuf, Fault> {
+    pub(super) fn file(&mut self, value: &Value<'_>) -> Result<PathBuf, Fault> {
         let joined = self.join(value)?;
         self.named.add(&joined, value.name(), value.line());
         Ok(PathBuf::from(joined))
     }
 
     /// Pattern signs in the folder's own name are not meant as such.
-    fn patterns(&mut self, value: &Value<'_>) -> Result<Vec<String>, Fault> {
+    pub(super) fn patterns(&mut self, value: &Value<'_>) -> Result<Vec<String>, Fault> {
         let mut patterns = Vec::new();
         for (text, value) in value.some_texts()? {
             let joined = self.join(&value)?;
@@ -163,57 +175,6 @@ pub(super) fn whole(section: &Section<'_>, key: &str, min: u64, max: u64) -> Res
     let Some(value) = section.get(key) else { return Ok(None) };
     let number = value.whole(min..=max)?;
     u32::try_from(number).map(Some).map_err(|_| value.expected("a whole number"))
-}
-
-fn ledger(section: &Section<'_>, reporting_currency: Currency, folder: &mut Folder<'_>) -> Result<LedgerSource, Fault> {
-    let name = section.need("name")?.text()?.to_string();
-    if let Some(kind) = section.get("kind") {
-        native(&kind)?;
-    }
-    let table = section.get("table");
-    let place = match (section.get("sqlite"), section.get("files")) {
-        (Some(_), Some(files)) => {
-            return Err(files.fault("both sqlite and files", "a ledger is in one place: take one out, or write two [[ledger]]"));
-        }
-        (None, None) => {
-            let hint = "add one of them, for example: sqlite = \"ledger.db\", or: files = [\"ledger/*.csv\"]";
-            return Err(section.fault("neither sqlite nor files in [[ledger]]", hint));
-        }
-        (Some(sqlite), None) => {
-            let table = table.map_or(Ok("request_ledger"), |value| table_name(&value))?.to_string();
-            LedgerPlace::Sqlite { path: folder.file(&sqlite)?, table }
-        }
-        (None, Some(files)) => match table {
-            Some(table) => return Err(table.fault("table: files have no tables", "take \"table\" out; it goes with \"sqlite\"")),
-            None => LedgerPlace::Files(folder.patterns(&files)?),
-        },
-    };
-    let currency = section.get("currency").map_or(Ok(reporting_currency), |value| currency(&value))?;
-    let decimals = section.get("cost_decimals").map(|value| value.whole(0..=18)).transpose()?;
-    let precision = decimals.and_then(|places| u8::try_from(places).ok()).map_or(Precision::Exact, Precision::Rounded);
-    Ok(LedgerSource { name, place, precision, currency })
-}
-
-fn native(value: &Value<'_>) -> Result<(), Fault> {
-    let kind = value.text()?;
-    if kind == "native" {
-        return Ok(());
-    }
-    if OTHER_KINDS.contains(&kind) {
-        let hint = "write its rows to a table or file with the columns of request_ledger, and kind = \"native\"";
-        return Err(value.fault(format!("kind: ledger kind \"{kind}\" is not supported by this version"), hint));
-    }
-    Err(value.fault(format!("kind: unknown ledger kind {}", quoted(kind)), did_you_mean(kind, &["native"])))
-}
-
-/// The name goes into a query, where it cannot be a parameter.
-fn table_name<'a>(value: &Value<'a>) -> Result<&'a str, Fault> {
-    let text = value.text()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain && !text.starts_with(|first: char| first.is_ascii_digit()) {
-        return Ok(text);
-    }
-    Err(value.expected_with("letters, digits and _, not starting with a digit", "make a view with a plain name over the table"))
 }
 
 fn source(

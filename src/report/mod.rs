@@ -1,5 +1,6 @@
 //! Rows and totals in their final order, and their rendering. No I/O, no Polars.
 
+pub mod alerts;
 pub mod backtest;
 pub mod csv;
 pub mod laws;

@@ -11,7 +11,8 @@ use std::cmp::Reverse;
 /// Most lines of the summary's list.
 const TOP: usize = 6;
 
-pub(super) fn table(spikes: &[Spike]) -> Table {
+/// `spikes.csv`.
+pub fn table(spikes: &[Spike]) -> Table {
     let row = |spike: &Spike| {
         let instant = |at: DateTime<Utc>| Cell::Text(at.to_rfc3339_opts(SecondsFormat::Secs, true));
         vec![

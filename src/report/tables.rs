@@ -6,6 +6,7 @@ use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
 use crate::stages::results::{Attribution, Coverage, Drift, Outcome, Quarantine, Reason, Reconciliation, Restatement};
 use chrono::NaiveDate;
+use std::collections::BTreeMap;
 
 /// All CSV tables of a run in the order of contract section 5; `control_totals.csv` speaks
 /// of those before it.
@@ -142,6 +143,24 @@ pub(super) fn explained_ratio(unexplained: Amount, provider: Amount, ledger: Amo
         return Some(Amount::ONE);
     }
     Amount::ONE.checked_sub(unexplained.abs().ratio(whole)?)
+}
+
+/// Per cent of the money whose difference is explained, by currency, as decimal text: for monitors.
+pub fn explained_percent(outcome: &Outcome) -> Vec<(String, String)> {
+    let mut sums: BTreeMap<Currency, Option<(Amount, Amount)>> = BTreeMap::new();
+    for slice in &outcome.reconciliation {
+        let Some(total) = slice.provider_total else { continue };
+        let sum = sums.entry(slice.currency).or_insert(Some((Amount::ZERO, Amount::ZERO)));
+        *sum = sum.and_then(|(rest, whole)| {
+            let larger = total.abs().max(slice.ledger_total.abs());
+            Some((rest.checked_add(unexplained(slice).abs())?, whole.checked_add(larger)?))
+        });
+    }
+    let percent = |sum: Option<(Amount, Amount)>| {
+        let (rest, whole) = sum?;
+        explained_ratio(rest, whole, Amount::ZERO)?.mul_div(100, 1).map(|percent| percent.rounded(4).to_string())
+    };
+    sums.into_iter().filter_map(|(currency, sum)| Some((currency.to_string(), percent(sum)?))).collect()
 }
 
 fn reconciliation(rows: &[Reconciliation]) -> Result<Table, Fault> {

@@ -1,20 +1,23 @@
 //! The whole night on one screen, and the other commands. Only connects; every rule is in its room.
 
+pub mod alerts;
 pub mod backtest;
 pub mod fetched;
 mod from_ledger;
 mod names;
 pub mod reference;
 pub mod snapshot;
+mod watch;
 pub mod whatif;
 
 use crate::domain::fault::{ExitCode, Fault};
+use crate::edge::alerts::{DeadMan, Ready};
 use crate::edge::log::Progress;
 use crate::edge::publish::{Publication, may_publish, publish};
 use crate::edge::recover::recover;
 use crate::edge::state::State;
-use crate::edge::{ledger, pages, preflight, pull, verify};
-use crate::job::Job;
+use crate::edge::{self, ledger, pages, preflight, pull, verify};
+use crate::job::{Job, Kind};
 use crate::report::{csv, laws, tables, text};
 use crate::stages;
 use crate::stages::drift::FirstSeen;
@@ -44,6 +47,10 @@ pub struct Options {
     pub accept_shrink: bool,
     /// Nothing is fetched for longer.
     pub deadline: Duration,
+    /// Stdout is for one JSON object alone.
+    pub json: bool,
+    /// Findings that make the run end with 11.
+    pub fail_on: Vec<FailOn>,
 }
 
 impl Default for Options {
@@ -57,8 +64,21 @@ impl Default for Options {
             require_settled: false,
             accept_shrink: false,
             deadline: Duration::from_secs(2 * 3600),
+            json: false,
+            fail_on: Vec::new(),
         }
     }
+}
+
+/// What `--fail-on` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// A difference above the job's materiality.
+    Drift,
+    /// An open incident.
+    Spike,
+    /// Usage without a price.
+    Unpriced,
 }
 
 /// What a run came to.
@@ -71,24 +91,77 @@ pub struct Done {
     pub run_id: String,
     pub summary: String,
     pub slices: Map<String, Value>,
+    /// Counts of alerts: firing, new, sent, queued, quiet, refused.
+    pub alerts: Map<String, Value>,
 }
 
-/// The whole night: fetch, read, match, classify, attribute, check the laws, publish.
+/// The whole night: fetch, read, match, classify, attribute, check the laws, publish, tell.
 ///
 /// # Errors
-/// The first fault that keeps the run from publishing; nothing is published then.
+/// The first fault that keeps the run from publishing; nothing is published then. What earlier runs have left in
+/// the outbox is sent all the same.
 pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, progress: &Progress) -> Result<Done, Fault> {
     let loaded = load(job, &options.asked, now)?;
-    let (job, window) = (&loaded.job, loaded.reference.window);
-    let business_date = loaded.reference.business_date();
+    let job = &loaded.job;
     let fetching = Fetching::prepare(&loaded, options, now)?;
     preflight::directories(&job.output, &job.state, run_id)?;
-    let mut state = State::open(&job.state, run_id)?;
-    for warning in recover(&job.output, &mut state)? {
+    let channels = edge::alerts::ready(&job.alerts)?;
+    let dead_man = DeadMan::new(job.alerts.dead_man.as_ref().filter(|_| !options.dry_run), run_id)?;
+    let mut state = State::open(&job.state, run_id)?.of_kind(job.kind.name());
+    let warn = |said: Option<String>| said.into_iter().for_each(|said| progress.line(&format!("warning: {said}")));
+    warn(dead_man.started());
+    let mut ended = match job.kind {
+        Kind::Nightly => night(&loaded, options, &fetching, now, &mut state, progress),
+        Kind::Watch => watch::watch(&loaded, options, now, &mut state, progress),
+    };
+    if !options.dry_run {
+        ended = tell(&loaded, options, &channels, now, &mut state, progress, ended);
+    }
+    warn(dead_man.ended(ended.as_ref().map_or_else(|fault| fault.code, |(done, _)| done.code)));
+    ended.map(|(done, _)| done)
+}
+
+/// What a night leaves for those who tell of it.
+struct Night {
+    plan: alerts::Plan,
+    /// `None` in a run that only watches.
+    outcome: Option<Outcome>,
+}
+
+/// Sends what waits, and leaves the figures for monitors.
+fn tell(
+    loaded: &Loaded,
+    options: &Options,
+    channels: &[Ready],
+    now: DateTime<Utc>,
+    state: &mut State,
+    progress: &Progress,
+    ended: Result<(Done, Night), Fault>,
+) -> Result<(Done, Night), Fault> {
+    let delivered = alerts::send(loaded, channels, state, now, options.json, progress);
+    let (mut done, night) = ended?;
+    let delivered = delivered?;
+    done.code = alerts::code(done.code, &delivered);
+    done.alerts = alerts::counts(&night.plan, &delivered);
+    alerts::measure(loaded, night.outcome.as_ref(), &night.plan, &delivered, done.code, state, now)?;
+    Ok((done, night))
+}
+
+fn night(
+    loaded: &Loaded,
+    options: &Options,
+    fetching: &Fetching,
+    now: DateTime<Utc>,
+    state: &mut State,
+    progress: &Progress,
+) -> Result<(Done, Night), Fault> {
+    let (job, window) = (&loaded.job, loaded.reference.window);
+    let business_date = loaded.reference.business_date();
+    for warning in recover(&job.output, state)? {
         progress.line(&format!("warning: {warning}"));
     }
     if !options.dry_run {
-        may_publish(&job.output, &mut state, business_date, options.backfill)?;
+        may_publish(&job.output, state, business_date, options.backfill)?;
     }
     for source in &job.ledgers {
         ledger::check(source)?;
@@ -96,13 +169,13 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     files_are_there(job)?;
     let first_seen = state.first_seen()?.into_iter().collect();
 
-    let pulled = fetching.pull(&loaded, options, &mut state, progress)?;
-    let mut night = tie_out(&loaded, &fetching.stored(&loaded, &mut state)?, &first_seen, progress)?;
-    if fetching.hold_back(&loaded, &night.outcome, &mut state, progress)? {
-        night = tie_out(&loaded, &fetching.stored(&loaded, &mut state)?, &first_seen, progress)?;
+    let pulled = fetching.pull(loaded, options, state, progress)?;
+    let mut tied = tie_out(loaded, &fetching.stored(loaded, state)?, &first_seen, progress)?;
+    if fetching.hold_back(loaded, &tied.outcome, state, progress)? {
+        tied = tie_out(loaded, &fetching.stored(loaded, state)?, &first_seen, progress)?;
     }
-    let Night { facts, mut outcome, unusable, inputs } = night;
-    fetching.tell(&loaded, &pulled, &mut outcome, &mut state)?;
+    let Tied { facts, mut outcome, unusable, inputs } = tied;
+    fetching.tell(loaded, &pulled, &mut outcome, state)?;
     outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
 
     let stage = progress.stage("spikes", None);
@@ -117,37 +190,47 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     laws::check(&files)
         .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));
+    let plan = alerts::Plan::new(loaded, &outcome.spikes, Some(&outcome), state.told()?, options.backfill);
+    files.push(plan.file());
 
     let complete = unusable.is_empty() && is_complete(&outcome);
     if options.require_complete && !complete {
-        return Err(unusable.into_iter().next().unwrap_or_else(|| fetched::incomplete(&loaded, &outcome)));
+        return Err(unusable.into_iter().next().unwrap_or_else(|| fetched::incomplete(loaded, &outcome)));
     }
     let unsettled = outcome.coverage.iter().any(|slice| slice.status == SliceStatus::Provisional);
     let whole = complete && !(options.require_settled && unsettled);
-    let code = if whole { ExitCode::Ok } else { ExitCode::Partial };
-    let mut done = Done { code, name: None, new: false, run_id: run_id.to_string(), summary, slices: slices(&outcome) };
+    let code = match whole {
+        false => ExitCode::Partial,
+        true if alerts::fails(&plan, &options.fail_on) => ExitCode::Findings,
+        true => ExitCode::Ok,
+    };
+    let run_id = state.run_id().to_string();
+    let mut done = Done { code, name: None, new: false, run_id, summary, slices: slices(&outcome), alerts: Map::new() };
     if options.dry_run {
-        return Ok(done);
+        return Ok((done, Night { plan, outcome: Some(outcome) }));
     }
+    let mut facts = manifest_facts(loaded, &outcome, &inputs);
+    facts.insert("alerts".into(), plan.told());
     let publication = Publication {
         files: &files,
         business_date,
         complete,
         exit_code: code as u8,
         published_at: now,
-        facts: manifest_facts(&loaded, &outcome, &inputs),
+        facts,
+        outbox: &plan.outbox,
         backfill: options.backfill,
     };
-    let published = publish(&job.output, &mut state, &publication)?;
+    let published = publish(&job.output, state, &publication)?;
     for warning in &published.warnings {
         progress.line(&format!("warning: {warning}"));
     }
     (done.name, done.new) = (Some(published.name.to_string()), published.new);
-    Ok(done)
+    Ok((done, Night { plan, outcome: Some(outcome) }))
 }
 
 /// What a snapshot came to.
-struct Night {
+struct Tied {
     facts: Facts,
     outcome: Outcome,
     unusable: Vec<Fault>,
@@ -155,12 +238,12 @@ struct Night {
 }
 
 /// Reads the snapshot and ties it out.
-fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Night, Fault> {
+fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Tied, Fault> {
     let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot::read(loaded, fetched, progress)?;
     let stage = progress.stage("match", None);
     let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
     stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
-    Ok(Night { facts, outcome, unusable, inputs })
+    Ok(Tied { facts, outcome, unusable, inputs })
 }
 
 /// Reads and validates the job, every file it names, and the form of its ledgers.
@@ -177,6 +260,7 @@ pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
         ledger::check(source)?;
     }
     files_are_there(&loaded.job)?;
+    edge::alerts::check(&loaded.job.alerts)?;
     Ok(loaded)
 }
 

@@ -7,7 +7,7 @@ use crate::domain::period::{Days, parse_day};
 use crate::domain::plan::Plan;
 use crate::domain::price::PriceBook;
 use crate::domain::teams::TeamMap;
-use crate::job::{self, Job, PlanUse};
+use crate::job::{self, Job, Kind, PlanUse};
 use crate::stages::reference::Reference;
 use crate::stages::savings::SavingsTerms;
 use chrono::{DateTime, Duration, Utc};
@@ -160,7 +160,9 @@ fn window(job: &Job, asked: &Asked, as_of: DateTime<Utc>) -> Result<Days, Fault>
         };
         text.as_ref().map(read).transpose()
     };
-    let today = as_of.date_naive();
+    // A run that watches looks at the day that is not over; the last full hour bounds it.
+    let watches = job.kind == Kind::Watch;
+    let today = as_of.date_naive() + Duration::days(i64::from(watches));
     let to = day("--to", &asked.to)?.or(job.window.to).unwrap_or(today);
     let first = to - Duration::days(i64::from(job.window.trailing_days));
     let from = day("--from", &asked.from)?.or(job.window.from).unwrap_or(first);

@@ -1,5 +1,6 @@
 //! Verbs: pure, synchronous functions from the snapshot to rows. No adapters, no I/O, no async.
 
+pub mod alerts;
 pub mod attribute;
 pub mod booking;
 pub mod buckets;

@@ -11,9 +11,11 @@ use tieout::edge::preflight::directories;
 use tieout::edge::publish::{Publication, Published, publish};
 use tieout::edge::recover::recover;
 use tieout::edge::state::State;
+use tieout::edge::state::alerts::Outbox;
 use tieout::edge::verify::verify;
 
 const ABORTED: i32 = 6;
+static NOTHING: Outbox = Outbox { told: Vec::new(), messages: Vec::new() };
 
 struct Place {
     dir: tempfile::TempDir,
@@ -29,6 +31,7 @@ fn publish_in(dir: &Path, date: &str, content: &str) -> Published {
         exit_code: 0,
         published_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         facts: Default::default(),
+        outbox: &NOTHING,
         backfill: false,
     };
     publish(&dir.join("out"), &mut State::open(&dir.join("state"), "run").unwrap(), &publication).unwrap()

@@ -3,7 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod adapters;
+mod alerts;
 mod backtest;
+mod cluster;
 mod crash;
 mod demo;
 mod docs;
@@ -17,7 +19,9 @@ mod oracle;
 mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
+mod postgres;
 mod providers;
+mod savings;
 mod scenarios;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
@@ -25,6 +29,7 @@ mod simulator;
 mod spikes;
 mod tidy;
 mod vectors;
+mod weekend;
 mod worlds;
 
 // As an adapter of the crate sees it: the eleventh provider is compiled as it would stand there.

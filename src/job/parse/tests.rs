@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::adapters::{BadPage, Measures, Page, Report};
-use crate::domain::usage::Line;
+use crate::domain::usage::{Line, Precision};
+use crate::job::secret::{SecretPlace, SecretRef};
 use crate::job::testing::{Case, assert_faults, assert_robust};
+use crate::job::{LedgerPlace, Postgres, Tls};
 use chrono::NaiveDate;
 use std::io::ErrorKind;
 
@@ -58,6 +60,19 @@ cost_decimals = 6
 [[ledger]]
 name = "batch"
 files = ["ledger/*.csv", "ledger/*.parquet"]
+[[ledger]]
+name = "production"
+table = "app.request_ledger"
+[ledger.postgres]
+host = "db.internal"
+port = 6432
+database = "app"
+user = "tieout"
+password = "cred:ledger"
+tls = "verify-full"
+tls_ca = "ca.pem"
+statement_seconds = 60
+lock_seconds = 5
 [[source]]
 provider = "openai"
 account = "org_acme"
@@ -96,12 +111,26 @@ fn reads_every_key() {
     assert_eq!(job.fx, Some(PathBuf::from("/etc/fx.toml")), "an absolute path stays");
     assert_eq!(job.prices, [PathBuf::from("jobs/prices/openai.toml"), PathBuf::from("jobs/prices/fal.toml")]);
     assert!(!job.byte_order_mark);
-    let [app, batch] = job.ledgers.as_slice() else { panic!("{:?}", job.ledgers) };
+    let [app, batch, production] = job.ledgers.as_slice() else { panic!("{:?}", job.ledgers) };
     assert!(matches!(&app.place, LedgerPlace::Sqlite { path, table }
         if path == Path::new("jobs/ledger.db") && table == "requests_2026"));
     assert_eq!((app.name.as_str(), app.currency, app.precision), ("app", Currency::USD, Precision::Rounded(6)));
     assert!(matches!(&batch.place, LedgerPlace::Files(files) if files == &["jobs/ledger/*.csv", "jobs/ledger/*.parquet"]));
     assert_eq!((batch.currency, batch.precision), (Currency::EUR, Precision::Exact));
+    let LedgerPlace::Postgres { server, table } = &production.place else { panic!("{:?}", production.place) };
+    assert_eq!(table, "app.request_ledger");
+    let expected = Postgres {
+        host: "db.internal".to_string(),
+        port: 6432,
+        database: "app".to_string(),
+        user: "tieout".to_string(),
+        password: Some(SecretRef { place: SecretPlace::Credential("ledger".to_string()), at: "jobs/demo.toml:34".to_string() }),
+        tls: Tls::VerifyFull,
+        tls_ca: Some(PathBuf::from("jobs/ca.pem")),
+        statement_seconds: 60,
+        lock_seconds: 5,
+    };
+    assert_eq!(*server, expected);
     let [openai, fal] = job.sources.as_slice() else { panic!("{:?}", job.sources) };
     assert_eq!((openai.provider.as_str(), openai.account.as_str(), openai.settle_days), ("openai", "org_acme", 1));
     let [costs, usage] = openai.pulls.as_slice() else { panic!("{:?}", openai.pulls) };
@@ -119,6 +148,23 @@ fn what_is_absent_has_its_default() {
     assert_eq!(job.window, Window { trailing_days: 35, from: None, to: None });
     assert_eq!((job.teams, job.prices.len(), job.names, job.fx, job.byte_order_mark), (None, 0, None, None, true));
     assert!(matches!(&job.ledgers[0].place, LedgerPlace::Sqlite { table, .. } if table == "request_ledger"));
+}
+
+#[test]
+fn a_database_is_reached_encrypted_and_verified_unless_the_job_says_otherwise() {
+    let place = |host: &str, more: &str| {
+        let ledger =
+            format!("[[ledger]]\nname = \"a\"\npostgres = {{ host = \"{host}\", database = \"d\", user = \"u\"{more} }}\n");
+        match read(&job(&format!("{ledger}{SOURCE}"))).unwrap().ledgers.remove(0).place {
+            LedgerPlace::Postgres { server, table } => (server, table),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (server, table) = place("db", "");
+    assert_eq!((server.port, server.tls, server.password, server.tls_ca), (5432, Tls::VerifyFull, None, None));
+    assert_eq!((server.statement_seconds, server.lock_seconds, table.as_str()), (600, 30, "request_ledger"));
+    assert_eq!(place("/run/postgresql", "").0.tls, Tls::Disable);
+    assert_eq!(place("db", ", tls = \"disable\"").0.tls, Tls::Disable);
 }
 
 #[test]
@@ -169,7 +215,7 @@ fn faults_at_the_top() {
             "zzz = 1\nqqqq = 2",
             1,
             "unknown key \"zzz\"",
-            "known keys here: name, reporting_currency, time_zone, as_of, output, state, teams, prices, names, fx, byte_order_mark, window, limits, ledger, source, savings, plan, spikes",
+            "known keys here: name, reporting_currency, time_zone, as_of, output, state, teams, prices, names, fx, byte_order_mark, window, kind, alerts, limits, ledger, source, savings, plan, spikes",
         ),
         ("name = \"d\"\nsettle_days = 2", 2, "unknown key \"settle_days\"", "\"settle_days\" belongs to [[source]]"),
         ("name = 5", 1, "name: expected text in quotes, found 5", "for example: name = \"nightly\""),
@@ -287,7 +333,7 @@ fn faults_in_ledgers() {
         (
             "[[ledger]]\nname = \"app\"",
             4,
-            "neither sqlite nor files in [[ledger]]",
+            "neither sqlite nor postgres nor files in [[ledger]]",
             "add one of them, for example: sqlite = \"ledger.db\", or: files = [\"ledger/*.csv\"]",
         ),
         (
@@ -306,7 +352,37 @@ fn faults_in_ledgers() {
             "[[ledger]]\nname = \"app\"\nfiles = [\"l.csv\"]\ntable = \"t\"",
             7,
             "table: files have no tables",
-            "take \"table\" out; it goes with \"sqlite\"",
+            "take \"table\" out; it goes with \"sqlite\" and \"postgres\"",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\nsqlite = \"l.db\"\n[ledger.postgres]\nhost = \"db\"",
+            7,
+            "both sqlite and postgres",
+            "a ledger is in one place: take one out, or write two [[ledger]]",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\npassword = \"hunter2hunter2\"",
+            10,
+            "password: expected a reference to a secret",
+            "write where the secret is: \"cred:name\", \"file:/path\" or \"env:NAME\"; never the secret itself",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"/run\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"require\"",
+            10,
+            "tls: a socket in a folder is not encrypted",
+            "take \"tls\" out, or name the host by its name",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"prefer\"",
+            10,
+            "tls: unknown tls \"prefer\"",
+            "known: verify-full, require, disable",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"require\"\ntls_ca = \"ca.pem\"",
+            11,
+            "tls_ca: nothing is verified with this tls",
+            "take it out, or write tls = \"verify-full\"",
         ),
         (
             "[[ledger]]\nname = \"app\"\nsqlite = \"l.db\"\ntable = \"t; drop\"",

@@ -2,7 +2,7 @@
 
 use super::id_of;
 use super::replay::{Judged, Point, replay};
-use super::series::{Cell, Evidence, HOUR, Series, Teams, instant, plus, series_of};
+use super::series::{Cell, Evidence, HOUR, Series, Teams, instant, plus, series_of, until};
 use super::verdict::Baseline;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::spike::{Contributor, Scope, Settings, Spike, SpikeRule, SpikeState};
@@ -84,7 +84,8 @@ pub(super) fn incidents(
         let score = inside().map(|(_, judged)| judged.score).max();
         let baseline = inside().map(|(_, judged)| judged.baseline).min().unwrap_or(Baseline::WarmingUp);
         let step = of.step_seconds;
-        let now = reference.as_of.timestamp();
+        // Quiet is what was seen to be quiet: a night does not see the hours after its last day.
+        let now = until(reference);
         let open = now - head.to < quiet.max(2 * step - HOUR);
         let state = if open { SpikeState::Open } else { SpikeState::Resolved };
         let parts = makers(cluster, head.from, head.to, &mut teams);
