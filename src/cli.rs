@@ -29,6 +29,8 @@ pub enum Command {
     Run(Run),
     /// Read and validate the job and every file it names; reads no data and writes nothing
     Check(Check),
+    /// Price books from public price maps
+    Prices(Prices),
     /// Price the same usage under another plan, fee, discount, volume, switch date or wage; publishes nothing
     Whatif(Whatif),
     /// Replay the spike rules over history, hour by hour, and say how they did
@@ -99,6 +101,43 @@ pub struct Check {
     /// Also try each credential with one question to its provider
     #[arg(long)]
     pub online: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Prices {
+    #[command(subcommand)]
+    pub command: PricesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PricesCommand {
+    /// Write a provider's prices of a map as a price book on stdout; what it cannot say is named on stderr
+    Import(Import),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PriceMap {
+    /// model_prices_and_context_window.json
+    Litellm,
+    /// prices/data.json
+    GenaiPrices,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Whose price map it is
+    pub map: PriceMap,
+    /// The map's JSON file
+    pub file: PathBuf,
+    /// Provider, as ledgers and sources name it
+    #[arg(long, value_name = "NAME")]
+    pub provider: String,
+    /// First UTC day of prices without one in the map, YYYY-MM-DD. Default: the day of --checked
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<String>,
+    /// Day on which the prices were compared with the published ones, YYYY-MM-DD. Default: today
+    #[arg(long, value_name = "DAY")]
+    pub checked: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@
 //! | `adapters` | `domain`, JSON and CSV readers |
 //! | `stages` | `domain`, Polars |
 //! | `report` | `domain`, what `stages` return |
-//! | `job` | `domain`, the adapter list, a TOML reader |
+//! | `job` | `domain`, the adapter list, TOML and JSON readers |
 //! | `edge` | `domain`, `job`, the adapters as a list; the only room that touches files, databases, the clock, the terminal |
 //! | `run`, `main` | all; they only connect |
 //!

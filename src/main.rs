@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode as ProcessCode;
-use tieout::cli::{Backtest, Cli, Command, FailOn, Run, Status, Whatif};
+use tieout::cli::{Backtest, Cli, Command, FailOn, Import, PricesCommand, Run, Status, Whatif};
 use tieout::domain::fault::{ExitCode, Fault};
 use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
@@ -26,6 +26,9 @@ fn main() -> ProcessCode {
     let code = match cli.command {
         Command::Run(arguments) => run_job(&arguments),
         Command::Check(arguments) => finish(check(&arguments.job, arguments.online)),
+        Command::Prices(arguments) => match &arguments.command {
+            PricesCommand::Import(arguments) => finish(import_prices(arguments)),
+        },
         Command::Whatif(arguments) => finish(whatif(&arguments)),
         Command::Backtest(arguments) => finish(backtest(&arguments)),
         Command::Verify(arguments) => finish(run::check_published(&arguments.out).and_then(|said| print(&said))),
@@ -97,6 +100,9 @@ fn check(job: &Path, online: bool) -> Result<(), Fault> {
             print(&tried)?;
         }
     }
+    for old in &loaded.old_books {
+        print(old)?;
+    }
     let (job, window) = (&loaded.job, loaded.reference.window);
     let said = format!(
         "{}: {} ledgers, {} sources, {} price books, days {} to {}: all in order",
@@ -108,6 +114,15 @@ fn check(job: &Path, online: bool) -> Result<(), Fault> {
         loaded.reference.business_date(),
     );
     print(&said)
+}
+
+fn import_prices(arguments: &Import) -> Result<(), Fault> {
+    let imported = guarded(|| run::price_import::import(arguments, clock::now().date_naive()))?;
+    for left_out in &imported.left_out {
+        // A closed stderr changes nothing about the outcome.
+        let _ = writeln!(std::io::stderr(), "left out: {left_out}");
+    }
+    print(&imported.book)
 }
 
 fn whatif(arguments: &Whatif) -> Result<(), Fault> {

@@ -100,6 +100,7 @@ pub const JOB_TOP: Keys = Keys {
         key("state", "required", "folder for what the program remembers between runs", "\"../out/nightly-state\""),
         key("teams", "none", "team map", "\"teams.toml\""),
         key("prices", "none", "price books, one for each provider", "[\"prices/openai.toml\"]"),
+        key("prices_max_age_days", "90", "age, 1 to 3,650, beyond which `check` names a price book by its `checked` day", "30"),
         key("names", "none", "names map", "\"names.toml\""),
         key("fx", "none", "exchange rates", "\"fx.toml\""),
         key("byte_order_mark", "true", "a byte order mark in the CSV files that people open", "false"),

@@ -14,6 +14,7 @@ pub mod names;
 mod nearest;
 mod parse;
 pub mod plans;
+pub mod price_import;
 pub mod prices;
 pub mod purchases;
 pub mod secret;
@@ -58,6 +59,8 @@ pub struct Job {
     pub sources: Vec<Source>,
     pub teams: Option<PathBuf>,
     pub prices: Vec<PathBuf>,
+    /// Days since a book's `checked` day up to which it is not named as old. Default 90.
+    pub prices_max_age_days: u64,
     pub names: Option<PathBuf>,
     pub fx: Option<PathBuf>,
     pub savings: SavingsFiles,

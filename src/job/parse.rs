@@ -50,6 +50,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let (teams, names, fx) = (reference("teams")?, reference("names")?, reference("fx")?);
     let prices = top.get("prices").map_or(Ok(Vec::new()), |value| value.texts())?;
     let prices = prices.iter().map(|(_, value)| folder.file(value)).collect::<Result<Vec<_>, _>>()?;
+    let prices_max_age_days = top.get("prices_max_age_days").map_or(Ok(90), |value| value.whole(1..=3650))?;
     let kinds = [("nightly", Kind::Nightly), ("watch", Kind::Watch)];
     let kind = top.get("kind").map_or(Ok(Kind::Nightly), |value| value.word(&kinds))?;
     let alerts = top.get("alerts").map(|value| alerts::alerts(&value.section(&JOB_ALERTS)?, folder.path)).transpose()?;
@@ -100,6 +101,7 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
         sources: sources.into_iter().map(|(source, _)| source).collect(),
         teams,
         prices,
+        prices_max_age_days,
         names,
         fx,
         savings,

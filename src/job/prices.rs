@@ -74,6 +74,21 @@ pub fn one_for_each_provider(job: &Job, books: &[(PathBuf, PriceBook)]) -> Resul
     Ok(())
 }
 
+/// The books that nobody compared with their source within the job's `prices_max_age_days`, in words. They
+/// are findings of `check` and no mistakes: an old price may still be the one in force.
+pub fn too_old(job: &Job, books: &[(PathBuf, PriceBook)], day: NaiveDate) -> Vec<String> {
+    let limit = job.prices_max_age_days;
+    let aged = books.iter().filter_map(|(path, book)| {
+        let age = u64::try_from((day - book.checked).num_days()).ok().filter(|age| *age > limit)?;
+        Some(format!(
+            "{}: prices checked on {}, {age} days ago, more than {limit}: compare them with the published ones and write the day",
+            path.display(),
+            book.checked
+        ))
+    });
+    aged.collect()
+}
+
 fn price(section: &Section<'_>) -> Result<PriceRow, Fault> {
     section.need("from")?;
     let days = section.days()?;

@@ -29,6 +29,8 @@ pub struct Loaded {
     pub reference: Reference,
     /// Which plan holds for whom, what was bought and invoiced.
     pub terms: SavingsTerms,
+    /// Price books that nobody compared with their source for too long, in words.
+    pub old_books: Vec<String>,
     /// SHA-256 over the texts of the job and its reference files.
     pub config_sha256: String,
 }
@@ -80,6 +82,7 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
     }
     let terms = SavingsTerms { agreements, wage: job.savings.wage, pools, invoices };
     let as_of = as_of(&job, asked, now)?;
+    let old_books = job::prices::too_old(&job, &books, as_of.date_naive());
     let reference = Reference {
         names: names.unwrap_or_default(),
         teams: teams.unwrap_or_default(),
@@ -91,7 +94,7 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
         window: window(&job, asked, as_of)?,
     };
     let config_sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Loaded { job, reference, terms, config_sha256 })
+    Ok(Loaded { job, reference, terms, old_books, config_sha256 })
 }
 
 /// The credits of one plan and the own keys of another.

@@ -20,6 +20,7 @@ mod plan_laws;
 mod plan_shapes;
 mod plan_vectors;
 mod postgres;
+mod price_books;
 mod providers;
 mod savings;
 mod scenarios;

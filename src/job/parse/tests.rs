@@ -111,6 +111,7 @@ fn reads_every_key() {
     assert_eq!(job.fx, Some(PathBuf::from("/etc/fx.toml")), "an absolute path stays");
     assert_eq!(job.prices, [PathBuf::from("jobs/prices/openai.toml"), PathBuf::from("jobs/prices/fal.toml")]);
     assert!(!job.byte_order_mark);
+    assert_eq!(job.prices_max_age_days, 90);
     let [app, batch, production] = job.ledgers.as_slice() else { panic!("{:?}", job.ledgers) };
     assert!(matches!(&app.place, LedgerPlace::Sqlite { path, table }
         if path == Path::new("jobs/ledger.db") && table == "requests_2026"));
@@ -215,7 +216,7 @@ fn faults_at_the_top() {
             "zzz = 1\nqqqq = 2",
             1,
             "unknown key \"zzz\"",
-            "known keys here: name, reporting_currency, time_zone, as_of, output, state, teams, prices, names, fx, byte_order_mark, window, kind, alerts, limits, ledger, source, savings, plan, spikes",
+            "known keys here: name, reporting_currency, time_zone, as_of, output, state, teams, prices, prices_max_age_days, names, fx, byte_order_mark, window, kind, alerts, limits, ledger, source, savings, plan, spikes",
         ),
         ("name = \"d\"\nsettle_days = 2", 2, "unknown key \"settle_days\"", "\"settle_days\" belongs to [[source]]"),
         ("name = 5", 1, "name: expected text in quotes, found 5", "for example: name = \"nightly\""),

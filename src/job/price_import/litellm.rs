@@ -1,0 +1,165 @@
+//! LiteLLM's price map: one object for each model, with dollars for one unit under many keys.
+
+use super::{Draft, Row, Terms, decimals, price};
+use crate::domain::money::Amount;
+use crate::domain::usage::meter;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Key, the mode it has a meter in (any where empty), meter.
+const METERS: [(&str, &str, &str); 9] = [
+    ("input_cost_per_token", "", meter::INPUT_TOKENS),
+    ("output_cost_per_token", "", meter::OUTPUT_TOKENS),
+    ("cache_read_input_token_cost", "", meter::CACHE_READ_TOKENS),
+    ("cache_creation_input_token_cost", "", meter::CACHE_WRITE_5M_TOKENS),
+    ("cache_creation_input_token_cost_above_1hr", "", meter::CACHE_WRITE_1H_TOKENS),
+    ("output_cost_per_image", "image_generation", meter::IMAGES),
+    ("output_cost_per_second", "video_generation", meter::VIDEO_SECONDS),
+    ("input_cost_per_second", "audio_transcription", meter::AUDIO_SECONDS),
+    ("input_cost_per_character", "audio_speech", meter::CHARACTERS),
+];
+/// End of a key → service tier.
+const TIERS: [(&str, &str); 3] = [("_batches", "batch"), ("_priority", "priority"), ("_flex", "flex")];
+const TIER_DECIMALS_MAX: usize = 4;
+
+/// A key taken apart.
+struct Key {
+    meter: &'static str,
+    above: Option<u64>,
+    tier: Option<&'static str>,
+}
+
+/// Prices of a row: no band or the band → meter → price.
+type Cells = BTreeMap<(Option<u64>, &'static str), Amount>;
+
+/// Reads the models of a provider; the providers of the map, or nothing where it is no such map.
+pub fn read(map: &Value, terms: Terms<'_>, out: &mut Draft) -> Option<BTreeSet<String>> {
+    let wanted = named_there(terms.provider);
+    let mut known = BTreeSet::new();
+    // The plain name goes before the one with the provider in front, whatever their order in the file.
+    let mut models: BTreeMap<&str, Vec<(&str, &Map<String, Value>)>> = BTreeMap::new();
+    for (name, entry) in map.as_object()? {
+        let Some(provider) = entry.get("litellm_provider").and_then(Value::as_str).filter(|_| name != "sample_spec") else {
+            continue;
+        };
+        known.insert(provider.to_string());
+        if let Some(entry) = entry.as_object().filter(|_| provider == wanted) {
+            let model = name.strip_prefix(wanted).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+            models.entry(model).or_default().push((name, entry));
+        }
+    }
+    for (model, mut entries) in models {
+        entries.sort_by_key(|(name, _)| (name.len(), *name));
+        let mut entries = entries.into_iter();
+        if let Some((_, entry)) = entries.next() {
+            one(model, entry, terms, out);
+        }
+        for (name, _) in entries {
+            out.leave(
+                name,
+                "the whole entry",
+                format!("{model} is in the map without its provider's name too; that one is taken"),
+            );
+        }
+    }
+    (!known.is_empty()).then_some(known)
+}
+
+/// What LiteLLM calls a provider.
+fn named_there(provider: &str) -> &str {
+    match provider {
+        "google" => "gemini",
+        "fal" => "fal_ai",
+        "bfl" => "black_forest_labs",
+        same => same,
+    }
+}
+
+fn one(model: &str, entry: &Map<String, Value>, terms: Terms<'_>, out: &mut Draft) {
+    let mode = entry.get("mode").and_then(Value::as_str).unwrap_or_default();
+    let mut cells = Cells::new();
+    let mut variants: BTreeMap<&'static str, Cells> = BTreeMap::new();
+    let keys: BTreeMap<&String, &Value> = entry.iter().filter(|(key, value)| is_money(key) && !value.is_null()).collect();
+    let mut priced = false;
+    for (name, value) in keys {
+        priced = true;
+        let Some(key) = taken_apart(name, mode) else {
+            out.leave(model, name, "a price book has no meter or rule for it");
+            continue;
+        };
+        match price(value, 1) {
+            Ok(price) => {
+                let cells = key.tier.map_or(&mut cells, |tier| variants.entry(tier).or_default());
+                cells.insert((key.above, key.meter), price);
+            }
+            Err(why) => {
+                if let Some(tier) = key.tier {
+                    variants.entry(tier).or_default();
+                }
+                out.leave(model, name, why);
+            }
+        }
+    }
+    if !priced {
+        out.leave(model, "the whole entry", "it has no price");
+    }
+    let mut row = Row::new(model, terms.from);
+    for ((above, meter), price) in &cells {
+        match above {
+            None => row.meters.insert(meter, *price),
+            Some(above) => row.bands.entry(*above).or_default().insert(meter, *price),
+        };
+    }
+    row.settle_bands(out);
+    for (tier, prices) in variants {
+        match multiplier(&cells, &prices) {
+            Ok(multiplier) => {
+                row.tiers.insert(tier, multiplier);
+            }
+            Err(why) => out.leave(model, &format!("tier {tier}"), why),
+        }
+    }
+    if !row.meters.is_empty() {
+        out.rows.push(row);
+    }
+}
+
+/// Keys that say what something costs, whatever they are called.
+fn is_money(key: &str) -> bool {
+    ["cost", "pric", "multiplier", "uplift", "provider_specific_entry"].iter().any(|part| key.contains(part))
+}
+
+fn taken_apart(name: &str, mode: &str) -> Option<Key> {
+    let (rest, tier) =
+        TIERS.iter().find_map(|(end, tier)| name.strip_suffix(end).map(|rest| (rest, Some(*tier)))).unwrap_or((name, None));
+    let (base, above) = match rest.strip_suffix("k_tokens").and_then(|rest| rest.rsplit_once("_above_")) {
+        None => (rest, None),
+        Some((base, thousands)) => {
+            (base, Some(thousands.parse::<u64>().ok().filter(|t| (1..=1_000_000_000).contains(t))? * 1000))
+        }
+    };
+    let (_, _, meter) = METERS.iter().find(|(key, only, _)| *key == base && (only.is_empty() || *only == mode))?;
+    Some(Key { meter, above, tier })
+}
+
+/// The one multiplier of a tier. A price book multiplies every price of a row by it, so every one of them
+/// must have its price in the tier: nothing is taken to cost what the map does not say.
+fn multiplier(cells: &Cells, prices: &Cells) -> Result<Amount, String> {
+    let mut found: Option<Amount> = None;
+    for (place @ (above, meter), base) in cells {
+        let at = above.map(|above| format!(" above {above} tokens")).unwrap_or_default();
+        let Some(price) = prices.get(place) else {
+            return Err(format!("it has no price of {meter}{at}, which it would change too"));
+        };
+        let ratio =
+            price.ratio(*base).filter(|ratio| decimals(*ratio) <= TIER_DECIMALS_MAX && base.times(*ratio) == Some(*price));
+        let Some(ratio) = ratio else { return Err(format!("{price} is no multiple of {base} ({meter}{at}) with 4 decimals")) };
+        if *found.get_or_insert(ratio) != ratio {
+            return Err(format!("its prices are no single multiple of the standard ones: {meter}{at} is times {ratio}"));
+        }
+    }
+    if prices.len() > cells.len() {
+        return Err("it has prices of what has no standard price".to_string());
+    }
+    found.ok_or_else(|| "no standard price to multiply".to_string())
+}
