@@ -18,6 +18,12 @@ pub(super) fn is_list(page: &Value) -> bool {
     fields::text(page, "object") == Some("list") && matches!(first(), Some(PROJECT | KEY))
 }
 
+/// Whether the page is a list without entries: only its cursors tell it from the answers of the old usage endpoint.
+pub(super) fn is_empty(page: &Value) -> bool {
+    let none = page.get("data").and_then(Value::as_array).is_some_and(Vec::is_empty);
+    none && fields::text(page, "object") == Some("list") && page.get("last_id").is_some()
+}
+
 /// The first question: the first project. One a page, so that each answer alone says which project's keys come next.
 pub(super) fn request(days: Days, origin: &'static str) -> Request {
     Request::get(REPORT, last_day(days), origin, PROJECTS, Auth::Bearer).with("limit", 1).with("include_archived", true)
