@@ -3,6 +3,7 @@
 
 use super::BadPage;
 use crate::domain::money::{Amount, Read};
+use crate::domain::names::{NameKind, Named};
 use crate::domain::period::parse_day;
 use chrono::NaiveDate;
 use serde_json::Value;
@@ -56,6 +57,19 @@ pub fn named_day(file: &str) -> Option<NaiveDate> {
     let bytes = file.as_bytes();
     let texts = (0..bytes.len()).filter_map(|at| file.get(at..at + 10));
     texts.filter(|text| text.as_bytes().get(4) == Some(&b'-')).find_map(parse_day)
+}
+
+/// An entry of a list of names; `None` where it has no name.
+///
+/// # Errors
+/// An entry without an id.
+pub fn named(entry: &Value, kind: NameKind, at: usize) -> Result<Option<Named>, BadPage> {
+    let Some(id) = text(entry, "id").filter(|id| !id.is_empty()) else {
+        let what = format!("data[{at}].id: expected an id, found {}", found(entry.get("id")));
+        return Err(BadPage::new(what, "save the page again: it is not the API's list"));
+    };
+    let name = text(entry, "name").map(str::trim).filter(|name| !name.is_empty());
+    Ok(name.map(|name| Named { kind, id: id.to_string(), name: name.to_string() }))
 }
 
 /// A text field; `None` when absent or null.

@@ -15,6 +15,7 @@ mod openai;
 mod openrouter;
 pub mod request;
 
+use crate::domain::names::Named;
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
@@ -86,6 +87,14 @@ pub trait Adapter: Sync {
     /// A page that is truncated, not of the stated form, or breaks the provider's contract.
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage>;
 
+    /// What a page of a report that [`Measures::Names`] says; such a page has no lines for [`Adapter::parse`].
+    ///
+    /// # Errors
+    /// A page that is cut short or not of the stated form.
+    fn names(&self, _page: &Page<'_>) -> Result<Vec<Named>, BadPage> {
+        Ok(Vec::new())
+    }
+
     /// What to ask the API for, to know these days: the first request of each chain of pages. Empty for
     /// providers that only give us files.
     ///
@@ -139,4 +148,10 @@ pub const ADAPTERS: &[&dyn Adapter] = &[
 /// The provider of that name.
 pub fn find(name: &str) -> Option<&'static dyn Adapter> {
     ADAPTERS.iter().copied().find(|adapter| adapter.name() == name)
+}
+
+/// Whether a provider's report is a list of names.
+pub fn is_names(provider: &str, report: &str) -> bool {
+    let reports = find(provider).map(|adapter| adapter.reports()).unwrap_or_default();
+    reports.iter().any(|known| known.name == report && known.measures == Measures::Names)
 }

@@ -40,6 +40,22 @@ impl Account<'_> {
         })
     }
 
+    /// Whether the lists of keys, projects or workspaces are asked for too: only where the setting `names` says
+    /// so, because they may need a right that costs and usage do not.
+    ///
+    /// # Errors
+    /// A value that is neither `yes` nor `no`.
+    pub fn wants_names(&self) -> Result<bool, BadPage> {
+        match self.setting("names") {
+            None | Some("no") => Ok(false),
+            Some("yes") => Ok(true),
+            Some(other) => Err(BadPage::new(
+                format!("names: expected \"yes\" or \"no\", found {other:?}"),
+                "write names = \"yes\" or leave it out",
+            )),
+        }
+    }
+
     /// Which of the reports that can be asked for are wanted: those that the setting `reports` names, else
     /// those marked true.
     ///
@@ -169,6 +185,11 @@ pub fn pieces(days: Days, most: u32) -> Vec<Days> {
         from = to;
     }
     found
+}
+
+/// The last of the days: the one that a list of what is there now speaks for.
+pub fn last_day(days: Days) -> Days {
+    Days { from: days.to.pred_opt().unwrap_or(days.from), to: days.to }
 }
 
 /// The first instant of a UTC day.

@@ -40,3 +40,79 @@ impl Names {
         entries.iter().find(|(days, _)| days.contains(day)).map(|(_, stands_for)| stands_for.as_str())
     }
 }
+
+/// What name a key, project or workspace had when a list of them was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Named {
+    /// [`NameKind::ApiKey`] or [`NameKind::SubAccount`].
+    pub kind: NameKind,
+    pub id: String,
+    /// The display name.
+    pub name: String,
+}
+
+/// Every name that lists of an account's keys, projects and workspaces have ever shown: what is no longer on the
+/// latest list keeps its name.
+#[derive(Clone, Debug, Default)]
+pub struct NameLists {
+    /// By provider and account, then by kind and name: ids, each with the first and last day of a list that shows it.
+    shown: BTreeMap<(String, String), BTreeMap<(NameKind, String), BTreeMap<String, (NaiveDate, NaiveDate)>>>,
+}
+
+impl NameLists {
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+
+    /// Takes an entry of a list of that day, in any order.
+    pub fn insert(&mut self, provider: &str, account: &str, day: NaiveDate, named: Named) {
+        let names = self.shown.entry((provider.to_string(), account.to_string())).or_default();
+        let (first, last) = names.entry((named.kind, named.name)).or_default().entry(named.id).or_insert((day, day));
+        (*first, *last) = ((*first).min(day), (*last).max(day));
+    }
+
+    /// The id that bears the name. Of several only the one that bore it on that day, by the lists before and after
+    /// it; `None` where that does not tell one, so that nothing is booked on a guess.
+    pub fn id(&self, kind: NameKind, provider: &str, account: &str, name: &str, day: NaiveDate) -> Option<&str> {
+        let names = self.shown.get(&(provider.to_string(), account.to_string()))?;
+        let ids = names.get(&(kind, name.to_string()))?;
+        let all: Vec<&str> = ids.keys().map(String::as_str).collect();
+        let then: Vec<&str> =
+            ids.iter().filter(|(_, (first, last))| (*first..=*last).contains(&day)).map(|(id, _)| id.as_str()).collect();
+        match (all.as_slice(), then.as_slice()) {
+            ([id], _) | (_, [id]) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_an_id_only_where_the_lists_tell_one() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let mut lists = NameLists::default();
+        let mut list = |on: &str, entries: &[(&str, &str)]| {
+            for (id, name) in entries {
+                let named = Named { kind: NameKind::ApiKey, id: id.to_string(), name: name.to_string() };
+                lists.insert("openai", "acme", day(on), named);
+            }
+        };
+        // Handed in out of order: key_1 is deleted, and its name given to key_2; key_3 is renamed.
+        list("2026-11-05", &[("key_2", "prod"), ("key_3", "eval")]);
+        list("2026-11-01", &[("key_1", "prod"), ("key_3", "test"), ("key_4", "gone")]);
+        list("2026-11-02", &[("key_1", "prod"), ("key_3", "test")]);
+        list("2026-11-06", &[("key_2", "prod"), ("key_3", "eval")]);
+        let id = |name: &str, on: &str| lists.id(NameKind::ApiKey, "openai", "acme", name, day(on));
+        assert_eq!((id("prod", "2026-11-02"), id("prod", "2026-11-05")), (Some("key_1"), Some("key_2")));
+        assert_eq!(id("prod", "2026-11-03"), None, "between the two nobody knows");
+        assert_eq!(
+            (id("gone", "2026-11-06"), id("test", "2026-11-06"), id("eval", "2026-10-01")),
+            (Some("key_4"), Some("key_3"), Some("key_3"))
+        );
+        assert_eq!(lists.id(NameKind::SubAccount, "openai", "acme", "prod", day("2026-11-02")), None);
+        assert_eq!(lists.id(NameKind::ApiKey, "openai", "other", "prod", day("2026-11-02")), None);
+    }
+}

@@ -103,6 +103,8 @@ pub enum Measures {
     Estimate,
     /// What is left on a prepaid account: no charge. Shown beside the books, to check them against what it fell by.
     Balance,
+    /// Nothing: a list of the names that keys, projects or workspaces have. It is read before all other reports.
+    Names,
 }
 
 impl Measures {

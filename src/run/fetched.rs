@@ -3,8 +3,10 @@
 use super::Options;
 use super::reference::Loaded;
 use super::snapshot::Fetched;
+use crate::adapters;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::period::Days;
 use crate::edge::http::deadline;
 use crate::edge::log::Progress;
 use crate::edge::pull::{self, Moments, Pull, Pulled, SliceKey};
@@ -12,7 +14,7 @@ use crate::edge::state::State;
 use crate::edge::state::slices::{Landing, Owner, Stored, VersionStep};
 use crate::stages::fetched::{SliceName, mark, restate};
 use crate::stages::results::{Outcome, Restatement, SliceStatus};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -132,7 +134,14 @@ fn stored(loaded: &Loaded, number: usize, owner: &Owner, state: &mut State) -> R
     let window = loaded.reference.window;
     let Some(source) = loaded.job.sources.get(number) else { return Ok(Vec::new()) };
     let wanted = pull::endpoints(&loaded.job, source, window)?;
+    let is_names = |answer: &Stored| adapters::is_names(&owner.provider, &answer.endpoint);
     let mut answers = state.stored(owner, window)?;
+    if wanted.iter().any(|report| adapters::is_names(&owner.provider, report)) {
+        // Older lists of names stay: what was deleted since keeps its name.
+        let ever = Days { from: NaiveDate::default(), to: window.to };
+        answers.retain(|answer| !is_names(answer));
+        answers.extend(state.stored(owner, ever)?.into_iter().filter(is_names));
+    }
     answers.retain(|answer| wanted.contains(answer.endpoint.as_str()));
     Ok(answers)
 }

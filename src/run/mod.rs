@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod backtest;
 pub mod fetched;
 mod from_ledger;
+mod names;
 pub mod price_import;
 pub mod reference;
 pub mod snapshot;

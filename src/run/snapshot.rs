@@ -1,7 +1,8 @@
 //! Reads the snapshot: every page through its adapter, every ledger row, into facts.
 
+use super::names::{self, Lists};
 use super::reference::Loaded;
-use crate::adapters::{self, Adapter, BadPage, Page, Report};
+use crate::adapters::{self, Adapter, BadPage, Measures, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::{Days, parse_day};
@@ -61,13 +62,17 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
     let (job, reference) = (&loaded.job, &loaded.reference);
     let sources: Vec<(&str, &str, u32)> =
         job.sources.iter().map(|source| (source.provider.as_str(), source.account.as_str(), source.settle_days)).collect();
-    let mut lines = LineReader::new(reference, &sources);
-    let (mut unusable, mut inputs, mut usable) = (Vec::new(), Vec::new(), 0);
+    let Lists { names, mut unusable, mut inputs } = names::read(loaded, fetched)?;
+    for fault in &unusable {
+        progress.line(&format!("warning: {}: {}; this list of names is not used", fault.place, fault.what));
+    }
+    let mut lines = LineReader::new(reference, &sources).with_names(names);
+    let mut usable = 0;
     for (number, source) in job.sources.iter().enumerate() {
         let stage = progress.stage("read", Some(source.pulls.len() as u64));
         stage.doing(&source.provider);
         let before = inputs.len();
-        for (order, pull) in source.pulls.iter().enumerate() {
+        for (order, pull) in source.pulls.iter().enumerate().filter(|(_, pull)| !names::is_list(source, pull)) {
             lines.open_pull();
             match read_pull(job, source, number, order, pull, &mut lines, &mut inputs) {
                 Ok(()) => usable += 1,
@@ -81,6 +86,7 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
             stage.advance(1);
         }
         let answers = fetched.iter().filter(|(of, _)| *of == number).flat_map(|(_, answers)| answers);
+        let answers = answers.filter(|answer| !adapters::is_names(&source.provider, &answer.endpoint));
         for (order, answer) in answers.enumerate() {
             lines.open_pull();
             match read_stored(job, source, number, source.pulls.len() + order, answer, &mut lines, &mut inputs) {
@@ -185,6 +191,11 @@ fn read_pull(
             }
         };
         let report = report_of(adapter, pull, &page).map_err(protocol)?;
+        if report.measures == Measures::Names {
+            let hint =
+                format!("give it a [[source.pull]] of its own with report = \"{}\": it is read before all others", report.name);
+            return Err(protocol(BadPage::new("this is a list of names", hint)));
+        }
         let keyed = adapter.rows_are_keyed(&report);
         let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank, keyed };
         if is_fetched(report.name, short) {

@@ -231,7 +231,7 @@ impl<'r> EntryReader<'r> {
     fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Entry {
         let provider = self.facts.symbols.number(row.provider);
         let (namer, symbols) = (&mut self.namer, &mut self.facts.symbols);
-        let mut named = |kind, name| namer.name(symbols, self.reference, kind, provider, name, date);
+        let mut named = |kind, name| namer.name(symbols, self.reference, kind, (provider, NONE), name, date);
         let model = named(NameKind::Model, Some(row.model));
         let api_key_id = named(NameKind::ApiKey, row.api_key_id);
         let sub_account = named(NameKind::SubAccount, row.sub_account);

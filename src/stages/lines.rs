@@ -7,7 +7,7 @@ use super::reference::{Namer, Reference};
 use super::results::Quarantine;
 use super::symbols::Sym;
 use crate::domain::money::{Amount, Currency};
-use crate::domain::names::NameKind;
+use crate::domain::names::{NameKind, NameLists};
 use crate::domain::period::{day_number, day_of};
 use crate::domain::price::{Asked, UnitPrice};
 use crate::domain::usage::{self, Charge, CostBasis, Measures};
@@ -93,6 +93,12 @@ impl<'r> LineReader<'r> {
             mark: PageMark { source: 0, report: 0, pull: 0, page: 0 },
             namer: Namer::default(),
         }
+    }
+
+    /// Takes the providers' lists of names, before any line.
+    pub fn with_names(mut self, lists: NameLists) -> Self {
+        self.namer = Namer::with(lists);
+        self
     }
 
     /// Marks the place to which [`Self::discard_pull`] goes back.
@@ -235,7 +241,7 @@ impl<'r> LineReader<'r> {
         }
         let provider = source.provider;
         let (namer, symbols) = (&mut self.namer, &mut self.got.facts.symbols);
-        let mut named = |kind, name| namer.name(symbols, self.reference, kind, provider, name, date);
+        let mut named = |kind, name| namer.name(symbols, self.reference, kind, (provider, source.account), name, date);
         let model = named(NameKind::Model, charge.model);
         let api_key_id = named(NameKind::ApiKey, charge.api_key_id);
         let sub_account = named(NameKind::SubAccount, charge.sub_account);

@@ -3,7 +3,7 @@
 use super::symbols::{NONE, Sym, Symbols};
 use crate::domain::fx::Rates;
 use crate::domain::money::Currency;
-use crate::domain::names::{NameKind, Names};
+use crate::domain::names::{NameKind, NameLists, Names};
 use crate::domain::period::{Days, is_settled};
 use crate::domain::price::{Asked, PriceBook, UnitPrice};
 use crate::domain::teams::TeamMap;
@@ -61,29 +61,41 @@ impl Reference {
 /// Resolves names while rows stream by; remembers what it resolved.
 #[derive(Default)]
 pub struct Namer {
-    known: HashMap<(NameKind, Sym, Sym, NaiveDate), Sym>,
+    /// By kind, provider, account, name and day.
+    known: HashMap<(NameKind, Sym, Sym, Sym, NaiveDate), Sym>,
+    lists: NameLists,
 }
 
 impl Namer {
-    /// The one name of a key, workspace or model on a day; as it stands where nothing says otherwise.
+    /// One that also knows what the providers' own lists of keys, projects and workspaces say.
+    pub fn with(lists: NameLists) -> Namer {
+        Namer { lists, ..Namer::default() }
+    }
+
+    /// The one name of a key, workspace or model on a day; as it stands where nothing says otherwise. The job's names map
+    /// goes before the providers' lists.
+    #[allow(clippy::too_many_arguments)] // Two places call it; a struct would only repeat the names.
     pub fn name(
         &mut self,
         symbols: &mut Symbols,
         reference: &Reference,
         kind: NameKind,
-        provider: Sym,
+        (provider, account): (Sym, Sym),
         name: Option<&str>,
         day: NaiveDate,
     ) -> Sym {
         let Some(name) = name.filter(|name| !name.is_empty()) else { return NONE };
-        let key = (kind, provider, symbols.number(name), day);
+        let key = (kind, provider, account, symbols.number(name), day);
         if let Some(found) = self.known.get(&key) {
             return *found;
         }
         let provider = symbols.text(provider);
         let resolved = match kind {
             NameKind::Model => reference.model(provider, name, day),
-            kind => reference.names.resolve(kind, provider, name, day).unwrap_or(name),
+            kind => {
+                let listed = || self.lists.id(kind, provider, symbols.text(account), name, day);
+                reference.names.resolve(kind, provider, name, day).or_else(listed).unwrap_or(name)
+            }
         };
         let resolved = symbols.number(resolved);
         self.known.insert(key, resolved);
@@ -92,7 +104,7 @@ impl Namer {
 
     /// The meter of a model whose report does not say what it counts; [`NONE`] where nothing says it.
     pub fn meter(&mut self, symbols: &mut Symbols, reference: &Reference, provider: Sym, model: Sym, day: NaiveDate) -> Sym {
-        let key = (NameKind::Meter, provider, model, day);
+        let key = (NameKind::Meter, provider, NONE, model, day);
         if let Some(found) = self.known.get(&key) {
             return *found;
         }

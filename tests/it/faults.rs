@@ -5,6 +5,7 @@
 mod content;
 mod guards;
 mod limits;
+mod names;
 mod secrets;
 mod status;
 pub mod world;

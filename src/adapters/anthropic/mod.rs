@@ -5,6 +5,7 @@ mod buckets;
 mod claude_code;
 mod console;
 mod cost;
+mod names;
 mod numbers;
 mod requests;
 mod usage;
@@ -12,6 +13,7 @@ mod words;
 
 use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::names::Named;
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
@@ -30,7 +32,11 @@ const CONSOLE_USAGE: Report = Report { name: "console_usage", measures: Measures
 /// `GET /v1/organizations/usage_report/claude_code`: estimates that overlap [`COST`]. Never booked.
 const CLAUDE_CODE: Report = Report { name: "claude_code", measures: Measures::Estimate, rank: 0 };
 
-static REPORTS: [Report; 5] = [COST, USAGE, CONSOLE_COST, CONSOLE_USAGE, CLAUDE_CODE];
+/// `GET /v1/organizations/workspaces` and `/api_keys`: names by id.
+const WORKSPACES: Report = Report { name: "workspaces", measures: Measures::Names, rank: 0 };
+const API_KEYS: Report = Report { name: "api_keys", measures: Measures::Names, rank: 0 };
+
+static REPORTS: [Report; 7] = [COST, USAGE, CONSOLE_COST, CONSOLE_USAGE, CLAUDE_CODE, WORKSPACES, API_KEYS];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -58,7 +64,11 @@ impl Adapter for Anthropic {
 
     fn identify(&self, page: &Page<'_>) -> Option<&'static Report> {
         let kind = if is_json(page.bytes) {
-            json_kind(&fields::json(page.bytes).ok()?, page)?
+            let answer = fields::json(page.bytes).ok()?;
+            if let Some(report) = names::report(&answer) {
+                return Some(report);
+            }
+            json_kind(&answer, page)?
         } else {
             console::kind(&fields::Table::new(page.bytes).ok()?)?
         };
@@ -77,6 +87,10 @@ impl Adapter for Anthropic {
         }
         let answer = fields::json(page.bytes)?;
         refuse_error(&answer)?;
+        if answer.get("last_id").is_some() {
+            // The reports' pages have a cursor of another name.
+            return names::read(&answer).map(|_| ());
+        }
         let data = fields::array(&answer, "data")?;
         buckets::check_cursor(&answer)?;
         let kind = json_kind(&answer, page);
@@ -105,7 +119,16 @@ impl Adapter for Anthropic {
         requests::requests(account, days)
     }
 
+    fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {
+        let answer = fields::json(page.bytes)?;
+        refuse_error(&answer)?;
+        names::read(&answer)
+    }
+
     fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        if [WORKSPACES.name, API_KEYS.name].contains(&asked.report) {
+            return Ok(fields::cursor(page.bytes, "has_more", "last_id")?.map(|cursor| asked.turned("after_id", cursor)));
+        }
         Ok(fields::cursor(page.bytes, "has_more", "next_page")?.map(|cursor| asked.turned("page", cursor)))
     }
 

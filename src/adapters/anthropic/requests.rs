@@ -2,8 +2,8 @@
 //! where the job names it (the provider's sheet, section 2).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, rfc3339};
-use super::{CLAUDE_CODE, COST, USAGE};
+use super::super::request::{Account, Auth, Limits, Request, last_day, rfc3339};
+use super::{API_KEYS, CLAUDE_CODE, COST, USAGE, WORKSPACES};
 use crate::domain::period::Days;
 use chrono::Duration;
 
@@ -41,6 +41,11 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
                 found.push(request.with("starting_at", day.format("%Y-%m-%d")).with("limit", 1000));
             }
         }
+    }
+    if account.wants_names()? {
+        let now = last_day(days);
+        found.push(get(WORKSPACES.name, "workspaces", now).with("include_archived", true).with("limit", 1000));
+        found.push(get(API_KEYS.name, "api_keys", now).with("limit", 1000));
     }
     Ok(found)
 }

@@ -5,12 +5,14 @@ mod buckets;
 mod completions;
 mod costs;
 mod line_item;
+mod names;
 mod requests;
 mod usage;
 
 use super::fields::{self, Table};
 use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report};
+use crate::domain::names::Named;
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
@@ -29,7 +31,7 @@ const fn quantity(name: &'static str) -> Report {
 /// The API's cost page is booked before the console's export of the same money, and both before rows
 /// that nobody grouped: those repeat the grouped ones as one sum a day (contract 3.3). A console
 /// export of completions is the same report as the API's page: the later pull of a day stands.
-static REPORTS: [Report; 13] = [
+static REPORTS: [Report; 14] = [
     money("costs", 0),
     money("costs_csv", 1),
     money("costs_total", 2),
@@ -43,6 +45,7 @@ static REPORTS: [Report; 13] = [
     quantity("usage_code_interpreter_sessions"),
     quantity("usage_web_searches"),
     quantity("usage_file_searches"),
+    Report { name: names::REPORT, measures: Measures::Names, rank: 0 },
 ];
 
 impl Adapter for OpenAi {
@@ -73,7 +76,14 @@ impl Adapter for OpenAi {
         requests::requests(account, days)
     }
 
+    fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {
+        names::read(&fields::json(page.bytes)?)
+    }
+
     fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        if asked.report == names::REPORT {
+            return names::next(asked, page.bytes);
+        }
         Ok(fields::cursor(page.bytes, "has_more", "next_page")?.map(|cursor| asked.turned("page", cursor)))
     }
 
@@ -108,6 +118,9 @@ fn rows(value: &Value) -> Result<Rows, Option<&str>> {
 
 fn json_report(page: &Page<'_>) -> Option<&'static str> {
     let value = fields::json(page.bytes).ok()?;
+    if names::is_list(&value) {
+        return Some(names::REPORT);
+    }
     if fields::text(&value, "object") != Some("page") {
         return None;
     }
@@ -150,6 +163,9 @@ fn named(costs: &'static str, file: &str) -> Option<&'static str> {
 
 fn parse_json(bytes: &[u8], out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
     let value = fields::json(bytes)?;
+    if names::is_list(&value) || names::is_empty(&value) {
+        return names::read(&value).map(|_| ());
+    }
     let buckets = buckets::read(&value)?;
     match rows(&value) {
         Ok(Rows::Costs) => costs::json(&buckets, out)?,

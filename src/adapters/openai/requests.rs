@@ -59,6 +59,10 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
             }
         }
     }
+    if account.wants_names()? {
+        // Last: a key that may not read them has brought everything else by then.
+        found.push(super::names::request(days, ORIGIN));
+    }
     Ok(found)
 }
 

@@ -15,6 +15,7 @@ use super::log::{Progress, Stage};
 use super::secrets::Secret;
 use super::state::State;
 use super::state::slices::{Answered, Landing, Owner};
+use crate::adapters;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::Days;
 use crate::job::Job;
@@ -122,6 +123,8 @@ pub fn pull(pull: &Pull<'_>, secrets: &Secrets, state: &mut State, progress: &Pr
                 Event::Broken(fault) => result = Err(fault),
                 Event::Failed { owner, group, fault } => {
                     let days = group.days.into_iter();
+                    // A list of names has no money: its days lack nothing, and what the older ones say stands.
+                    let days = days.filter(|_| !adapters::is_names(&owner.provider, group.report));
                     pulled.unfetched.extend(days.map(|day| (owner.clone(), group.report.to_string(), day)));
                     if !pulled.faults.contains(&fault) {
                         progress.line(&format!("warning: {}: {}; its days stay as they were", fault.place, fault.what));
@@ -274,12 +277,13 @@ async fn ask_all(
 pub fn overdue(job: &Job, moments: &Moments, state: &mut State) -> Result<BTreeSet<SliceKey>, Fault> {
     let mut found = BTreeSet::new();
     for source in &job.sources {
-        let (Some(api), Some(adapter)) = (&source.api, crate::adapters::find(&source.provider)) else { continue };
+        let (Some(api), Some(adapter)) = (&source.api, adapters::find(&source.provider)) else { continue };
         let owner = Owner { provider: source.provider.clone(), account: source.account.clone() };
         let trailing = plan::trailing(adapter, api);
         let wanted = endpoints(job, source, moments.window)?;
         for slice in state.slices(&owner, moments.window)? {
-            let is_wanted = wanted.contains(slice.endpoint.as_str());
+            let is_names = adapters::is_names(&owner.provider, &slice.endpoint);
+            let is_wanted = wanted.contains(slice.endpoint.as_str()) && !is_names;
             if is_wanted && plan::is_due(&slice, trailing) && slice.as_of.date_naive() < moments.as_of.date_naive() {
                 found.insert((owner.clone(), slice.endpoint, slice.day));
             }
@@ -315,7 +319,7 @@ pub fn try_credentials(job: &Job, moments: &Moments, secrets: &Secrets, until: I
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let last = moments.window.to.pred_opt().unwrap_or(moments.window.from);
     for source in &job.sources {
-        let (Some(api), Some(adapter)) = (&source.api, crate::adapters::find(&source.provider)) else { continue };
+        let (Some(api), Some(adapter)) = (&source.api, adapters::find(&source.provider)) else { continue };
         let place = plan::place(job, source);
         let requests = plan::requests(adapter, source, api, Days { from: last, to: moments.window.to }, &place)?;
         let (Some(request), Some(secret)) = (requests.first(), secrets.get(&secret_key(&api.secret))) else { continue };
