@@ -51,12 +51,15 @@ pub struct Named {
     pub name: String,
 }
 
+/// The ids that bore a name, each with the first and last day on which a list showed it.
+type Bearers = BTreeMap<String, (NaiveDate, NaiveDate)>;
+
 /// Every name that lists of an account's keys, projects and workspaces have ever shown: what is no longer on the
 /// latest list keeps its name.
 #[derive(Clone, Debug, Default)]
 pub struct NameLists {
     /// By provider and account, then by kind and name: ids, each with the first and last day of a list that shows it.
-    shown: BTreeMap<(String, String), BTreeMap<(NameKind, String), BTreeMap<String, (NaiveDate, NaiveDate)>>>,
+    shown: BTreeMap<(String, String), BTreeMap<(NameKind, String), Bearers>>,
 }
 
 impl NameLists {

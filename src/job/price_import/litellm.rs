@@ -32,12 +32,15 @@ struct Key {
 /// Prices of a row: no band or the band → meter → price.
 type Cells = BTreeMap<(Option<u64>, &'static str), Amount>;
 
+/// A name of the map with its fields.
+type Variant<'a> = (&'a str, &'a Map<String, Value>);
+
 /// Reads the models of a provider; the providers of the map, or nothing where it is no such map.
 pub fn read(map: &Value, terms: Terms<'_>, out: &mut Draft) -> Option<BTreeSet<String>> {
     let wanted = named_there(terms.provider);
     let mut known = BTreeSet::new();
     // The plain name goes before the one with the provider in front, whatever their order in the file.
-    let mut models: BTreeMap<&str, Vec<(&str, &Map<String, Value>)>> = BTreeMap::new();
+    let mut models: BTreeMap<&str, Vec<Variant<'_>>> = BTreeMap::new();
     for (name, entry) in map.as_object()? {
         let Some(provider) = entry.get("litellm_provider").and_then(Value::as_str).filter(|_| name != "sample_spec") else {
             continue;
