@@ -4,6 +4,7 @@
 pub mod agreement;
 pub mod alert;
 pub mod calendar;
+mod currency;
 pub mod fault;
 pub mod fx;
 pub mod ledger;

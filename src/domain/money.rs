@@ -1,6 +1,7 @@
-//! Exact decimals: [`Amount`] (a number at 18 decimals), [`Currency`], [`Money`].
+//! Exact decimals: [`Amount`] (a number at 18 decimals) and [`Money`], an amount of a [`Currency`].
 //! Never a binary float, from the digits in the source to the digits in the report.
 
+pub use super::currency::{Currency, UnknownCurrency};
 use ethnum::I256;
 use rust_decimal::Decimal;
 use std::fmt;
@@ -349,71 +350,6 @@ fn excerpt(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// An ISO 4217 code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Currency([u8; 3]);
-
-/// Not an active ISO 4217 code.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an ISO 4217 currency code")]
-pub struct UnknownCurrency(pub String);
-
-/// Active ISO 4217 codes (list one, without funds and metals).
-const CURRENCIES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD \
-CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL \
-HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD \
-MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR \
-SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES \
-VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
-
-/// Looks a code up in [`CURRENCIES`], four bytes for each in the order of the alphabet.
-fn is_currency(code: &[u8; 3]) -> bool {
-    let at = |place: usize| CURRENCIES.as_bytes().get(4 * place..4 * place + 3);
-    let (mut from, mut to) = (0, CURRENCIES.len().div_ceil(4));
-    while from < to {
-        let middle = (from + to) / 2;
-        match at(middle).map(|known| known.cmp(code)) {
-            Some(std::cmp::Ordering::Less) => from = middle + 1,
-            Some(std::cmp::Ordering::Equal) => return true,
-            _ => to = middle,
-        }
-    }
-    false
-}
-
-impl Currency {
-    /// Sorts before every currency.
-    pub const MIN: Currency = Currency([0; 3]);
-    pub const USD: Currency = Currency(*b"USD");
-    pub const EUR: Currency = Currency(*b"EUR");
-
-    /// Reads a code in either case.
-    ///
-    /// # Errors
-    /// Anything that is not an active ISO 4217 code.
-    pub fn parse(text: &str) -> Result<Currency, UnknownCurrency> {
-        let code: Option<[u8; 3]> = text.trim().as_bytes().try_into().ok();
-        let code = code.map(|code| code.map(|letter| letter.to_ascii_uppercase()));
-        code.filter(is_currency).map(Currency).ok_or_else(|| UnknownCurrency(excerpt(text)))
-    }
-
-    pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("???")
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl fmt::Debug for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
 /// An amount of one currency. Amounts of two currencies are never added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money {
@@ -521,7 +457,5 @@ mod tests {
         let dollars = Money { amount: amount("1"), currency: Currency::USD };
         let euros = Money { amount: amount("1"), currency: Currency::EUR };
         assert_eq!(dollars.checked_add(euros), Err(MoneyError::Currencies(Currency::USD, Currency::EUR)));
-        assert!(Currency::parse("usd").is_ok());
-        assert!(Currency::parse("XYZ").is_err());
     }
 }
