@@ -180,10 +180,12 @@ fn tell_apart(rows: &mut [Drift]) {
     }
     for (id, mut members) in by_id.into_iter().filter(|(_, members)| members.len() > 1) {
         members.sort_by(|a, b| {
-            // Evidence names the first row that was read: it may not decide alone.
+            // Evidence names the first row that was read: it decides only between rows that are equal but for it.
             let key = |at: &usize| {
                 let row = &rows[*at];
-                (row.difference, row.provider_cost, &row.team, &row.api_key_id, &row.model, row.items, &row.evidence)
+                let amounts = (row.difference, row.provider_cost, row.quantity_variance, row.price_variance);
+                let names = (&row.team, &row.sub_account, &row.api_key_id, &row.model, &row.meter, row.reason);
+                (amounts, names, (row.provider_quantity, row.ledger_quantity, row.items), &row.evidence)
             };
             key(a).cmp(&key(b))
         });
