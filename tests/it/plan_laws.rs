@@ -320,10 +320,15 @@ fn assert_sums(comparison: &Comparison) {
     assert_eq!(sum(components.values().copied()), comparison.all_in_saving().map(|range| range.low));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+/// 40 plans, each tried at 100,000 volumes; PROPTEST_CASES asks for more, and CI for 1,000.
+fn plans() -> ProptestConfig {
+    let config = ProptestConfig { max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 40, ..config } }
+}
 
-    /// 256 plans; CI asks for 1,000 with PROPTEST_CASES.
+proptest! {
+    #![proptest_config(plans())]
+
     #[test]
     fn break_even_is_what_trying_every_volume_finds(world in world()) {
         let comparison = world.compare();
