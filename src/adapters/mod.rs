@@ -14,6 +14,7 @@ mod mistral;
 mod openai;
 mod openrouter;
 pub mod request;
+pub mod schema;
 
 use crate::domain::names::Named;
 use crate::domain::period::Days;
@@ -66,6 +67,12 @@ pub trait Adapter: Sync {
 
     /// The reports it reads.
     fn reports(&self) -> &'static [Report];
+
+    /// The fields of its reports that this version knows, in the form of [`schema`]: what a page has beside them is
+    /// named in the summary. Nothing is noticed of a report that is not listed, such as a list of names.
+    fn fields(&self) -> &'static str {
+        ""
+    }
 
     /// Whether a row's words (period, project, model, meter, …) tell it from every other row of the report: then a row
     /// that stands on two pages is one row, and two pages that give it different figures contradict each other. False

@@ -15,6 +15,7 @@ pub mod names;
 pub mod period;
 pub mod plan;
 pub mod price;
+pub mod schema;
 pub mod spike;
 pub mod teams;
 pub mod usage;

@@ -1,6 +1,7 @@
 //! `summary.txt`: the night on one page, for somebody who opens it for the first time. Coverage stands first,
 //! because no other figure means anything without it (reliability.md section 1, guarantee 6).
 
+use super::csv::visible;
 use super::layout::{WIDTH, grid, name, wrap};
 use super::savings_text;
 use super::spikes;
@@ -9,6 +10,7 @@ use crate::domain::fault::Fault;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::Days;
+use crate::domain::schema::Change;
 use crate::stages::results::{Outcome, Reason, SliceStatus, UNATTRIBUTED};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,7 @@ pub fn summary(outcome: &Outcome, job: &str, window: Days) -> Result<String, Fau
     }
     let mut next = Vec::new();
     coverage(&mut page, &mut next, outcome);
+    news(&mut page, outcome);
     explained(&mut page, outcome).ok_or_else(|| too_large("summary.txt"))?;
     drift(&mut page, &mut next, outcome).ok_or_else(|| too_large("summary.txt"))?;
     spikes::section(&mut page, &mut next, &outcome.spikes);
@@ -151,6 +154,40 @@ fn coverage(page: &mut String, next: &mut Vec<String>, outcome: &Outcome) {
         let rows = outcome.ledger_findings.iter().fold(0u64, |sum, found| sum.saturating_add(found.rows));
         let found = kinds.len();
         next.push(format!("Known faults of ledgers: {found} kinds on {rows} rows. ledger_findings.csv says how each was used."));
+    }
+}
+
+/// Fields that providers have added, or in which something of another kind stands than they document.
+fn news(page: &mut String, outcome: &Outcome) {
+    let mut said = [Vec::new(), Vec::new()];
+    for schema in &outcome.schemas {
+        for notice in &schema.notices {
+            let field = format!("{} {}: {}", schema.provider, schema.report, visible(&notice.field));
+            match &notice.what {
+                Change::New => said[0].push(field),
+                Change::Kind { found, expected } => {
+                    let expected: Vec<&str> = expected.iter().map(|kind| kind.name()).collect();
+                    said[1].push(format!("{field}: {} for {}", found.name(), expected.join(" or ")));
+                }
+            }
+        }
+    }
+    let unnamed: u64 = outcome.schemas.iter().map(|schema| schema.more).sum();
+    let titles = [
+        "New fields of providers, which this version does not read (all are in MANIFEST.json):",
+        "Fields with another kind of value than documented; numbers count where they are exact:",
+    ];
+    for (title, (said, unnamed)) in
+        titles.into_iter().zip(said.iter().zip([unnamed, 0])).filter(|(_, (said, _))| !said.is_empty())
+    {
+        page.push_str(&format!("\n{title}\n"));
+        for line in said.iter().take(TOP).flat_map(|field| wrap(field, WIDTH - 2)) {
+            page.push_str(&format!("  {line}\n"));
+        }
+        let more = said.len().saturating_sub(TOP) as u64 + unnamed;
+        if more > 0 {
+            page.push_str(&format!("  and {more} more\n"));
+        }
     }
 }
 

@@ -12,8 +12,10 @@ mod watch;
 pub mod whatif;
 
 use crate::domain::fault::{ExitCode, Fault};
+use crate::domain::schema::{Change, Schema};
 use crate::edge::alerts::{DeadMan, Ready};
 use crate::edge::log::Progress;
+use crate::edge::manifest::sha256;
 use crate::edge::publish::{Publication, may_publish, publish};
 use crate::edge::recover::recover;
 use crate::edge::state::State;
@@ -240,9 +242,10 @@ struct Tied {
 
 /// Reads the snapshot and ties it out.
 fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Tied, Fault> {
-    let Snapshot { facts, provider, ledger, unusable, inputs } = snapshot::read(loaded, fetched, progress)?;
+    let Snapshot { facts, provider, ledger, unusable, inputs, schemas } = snapshot::read(loaded, fetched, progress)?;
     let stage = progress.stage("match", None);
-    let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
+    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
+    outcome.schemas = schemas;
     stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
     Ok(Tied { facts, outcome, unusable, inputs })
 }
@@ -324,5 +327,27 @@ fn manifest_facts(loaded: &Loaded, outcome: &Outcome, inputs: &[(String, String)
     facts.insert("time_zone_database".into(), json!(chrono_tz::IANA_TZDB_VERSION));
     facts.insert("inputs".into(), json!(inputs));
     facts.insert("slices".into(), json!(slices));
+    facts.insert("schemas".into(), outcome.schemas.iter().map(schema).collect());
     facts
+}
+
+/// How the pages of a report looked, with what was new about them.
+fn schema(schema: &Schema) -> Value {
+    let new = schema.notices.iter().filter(|notice| notice.what == Change::New).map(|notice| json!(notice.field));
+    let changed = schema.notices.iter().filter_map(|notice| match &notice.what {
+        Change::New => None,
+        Change::Kind { found, expected } => {
+            let expected: Vec<&str> = expected.iter().map(|kind| kind.name()).collect();
+            Some(json!({ "field": notice.field, "expected": expected, "found": found.name() }))
+        }
+    });
+    json!({
+        "provider": schema.provider,
+        "report": schema.report,
+        "fields": schema.fields.len(),
+        "sha256": sha256(schema.fields.join("\n").as_bytes()),
+        "new_fields": new.collect::<Vec<Value>>(),
+        "new_fields_not_named": schema.more,
+        "other_kinds": changed.collect::<Vec<Value>>(),
+    })
 }

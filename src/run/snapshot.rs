@@ -2,10 +2,12 @@
 
 use super::names::{self, Lists};
 use super::reference::Loaded;
+use crate::adapters::schema::Schemas;
 use crate::adapters::{self, Adapter, BadPage, Measures, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::period::{Days, parse_day};
+use crate::domain::schema::Schema;
 use crate::domain::usage::Line;
 use crate::edge::log::Progress;
 use crate::edge::pages::Content;
@@ -28,6 +30,8 @@ pub struct Snapshot {
     pub unusable: Vec<Fault>,
     /// Name and SHA-256 of every file read.
     pub inputs: Vec<(String, String)>,
+    /// What the pages of each report looked like.
+    pub schemas: Vec<Schema>,
 }
 
 /// What was fetched for one source of the job: its place in the job, and the answers, oldest first.
@@ -44,10 +48,10 @@ pub fn read(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<S
         (read_sources(loaded, fetched, progress), ledgers.join())
     });
     // Of two faults the provider side's is told, whichever came first.
-    let Pulled { facts, provider, unusable, inputs } = sources?;
+    let Pulled { facts, provider, unusable, inputs, schemas } = sources?;
     let entries = ledgers.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let (facts, ledger) = entries.finish(facts)?;
-    Ok(Snapshot { facts, provider, ledger, unusable, inputs })
+    Ok(Snapshot { facts, provider, ledger, unusable, inputs, schemas })
 }
 
 /// The provider side.
@@ -56,6 +60,7 @@ struct Pulled {
     provider: ProviderSide,
     unusable: Vec<Fault>,
     inputs: Vec<(String, String)>,
+    schemas: Vec<Schema>,
 }
 
 fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<Pulled, Fault> {
@@ -63,6 +68,7 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
     let sources: Vec<(&str, &str, u32)> =
         job.sources.iter().map(|source| (source.provider.as_str(), source.account.as_str(), source.settle_days)).collect();
     let Lists { names, mut unusable, mut inputs } = names::read(loaded, fetched)?;
+    let mut schemas = Schemas::default();
     for fault in &unusable {
         progress.line(&format!("warning: {}: {}; this list of names is not used", fault.place, fault.what));
     }
@@ -74,7 +80,7 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
         let before = inputs.len();
         for (order, pull) in source.pulls.iter().enumerate().filter(|(_, pull)| !names::is_list(source, pull)) {
             lines.open_pull();
-            match read_pull(job, source, number, order, pull, &mut lines, &mut inputs) {
+            match read_pull(job, source, number, order, pull, &mut lines, &mut inputs, &mut schemas) {
                 Ok(()) => usable += 1,
                 Err(fault) if fault.code == ExitCode::Protocol => {
                     lines.discard_pull();
@@ -89,7 +95,7 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
         let answers = answers.filter(|answer| !adapters::is_names(&source.provider, &answer.endpoint));
         for (order, answer) in answers.enumerate() {
             lines.open_pull();
-            match read_stored(job, source, number, source.pulls.len() + order, answer, &mut lines, &mut inputs) {
+            match read_stored(job, source, number, source.pulls.len() + order, answer, &mut lines, &mut inputs, &mut schemas) {
                 Ok(()) => usable += 1,
                 Err(fault) if fault.code == ExitCode::Protocol => {
                     lines.discard_pull();
@@ -110,10 +116,11 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
         return Err(first.clone());
     }
     let (facts, provider) = lines.finish();
-    Ok(Pulled { facts, provider, unusable, inputs })
+    Ok(Pulled { facts, provider, unusable, inputs, schemas: schemas.finish() })
 }
 
 /// The pages of a fetched answer, for the days that it stands for and no others.
+#[allow(clippy::too_many_arguments)] // One place calls it; a struct would only repeat the names.
 fn read_stored(
     job: &Job,
     source: &Source,
@@ -122,6 +129,7 @@ fn read_stored(
     answer: &Stored,
     lines: &mut LineReader<'_>,
     inputs: &mut Vec<(String, String)>,
+    schemas: &mut Schemas,
 ) -> Result<(), Fault> {
     let adapter = adapter_of(job, source)?;
     let Some(report) = adapter.reports().iter().find(|report| report.name == answer.endpoint) else {
@@ -153,6 +161,7 @@ fn read_stored(
             }
         });
         taken.map_err(|bad| Fault::new(ExitCode::Protocol, place, bad.what, bad.hint))?;
+        schemas.page(adapter, report, &bytes);
     }
     Ok(())
 }
@@ -164,6 +173,7 @@ fn adapter_of(job: &Job, source: &Source) -> Result<&'static dyn Adapter, Fault>
     })
 }
 
+#[allow(clippy::too_many_arguments)]
 fn read_pull(
     job: &Job,
     source: &Source,
@@ -172,6 +182,7 @@ fn read_pull(
     pull: &Pull,
     lines: &mut LineReader<'_>,
     inputs: &mut Vec<(String, String)>,
+    schemas: &mut Schemas,
 ) -> Result<(), Fault> {
     let adapter = adapter_of(job, source)?;
     pages::for_each_page(&pull.files, &mut |input| {
@@ -208,13 +219,18 @@ fn read_pull(
         }
         let whole;
         if let Content::Columns(columns) = input.content {
+            schemas.columns(adapter, &report, &columns.header);
             if adapter.parse_columns(&report, columns, &mut |line| lines.push(line)) {
                 return Ok(());
             }
             whole = pages::csv_page(columns, columns.rows, input.page)?;
             page.bytes = &whole;
         }
-        adapter.parse(&page, &mut |line| lines.push(line)).map_err(protocol)
+        adapter.parse(&page, &mut |line| lines.push(line)).map_err(protocol)?;
+        if let Content::Bytes(bytes) = input.content {
+            schemas.page(adapter, &report, bytes);
+        }
+        Ok(())
     })
 }
 

@@ -4,6 +4,7 @@ use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::schema::Schema;
 use crate::domain::spike::Spike;
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use chrono::NaiveDate;
@@ -418,4 +419,6 @@ pub struct Outcome {
     pub restatements: Vec<Restatement>,
     /// Spikes of the window, oldest first.
     pub spikes: Vec<Spike>,
+    /// What the providers' pages looked like.
+    pub schemas: Vec<Schema>,
 }

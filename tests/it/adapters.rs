@@ -81,12 +81,18 @@ fn is_expectation(path: &Path) -> bool {
     name == "README.md" || [".lines.csv", ".error.txt", ".group_by"].iter().any(|end| name.ends_with(end))
 }
 
+/// The pages of a folder, in the order of their names.
+pub fn pages(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.is_file() && !is_expectation(path)).collect();
+    paths.sort();
+    paths
+}
+
 /// Holds every page of a folder to its golden: how many there are, and what differs.
 pub fn pages_against_goldens(adapter: &dyn Adapter, folder: &Path) -> (usize, String) {
     let mut failures = String::new();
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| !is_expectation(path)).collect();
-    paths.sort();
+    let paths = pages(folder);
     for path in &paths {
         let (end, other, found) = match read(adapter, path) {
             Ok(lines) => (".lines.csv", ".error.txt", lines),

@@ -26,6 +26,7 @@ mod price_books;
 mod providers;
 mod savings;
 mod scenarios;
+mod schemas;
 mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;

@@ -265,3 +265,65 @@ fn a_failing_provider_costs_no_other_and_leaves_no_trace() {
     let published = place.published("simulated");
     assert_eq!(without(&published["attribution.csv"], &["openai"]), without(&expected["attribution.csv"], &["openai"]));
 }
+
+/// What every provider adds is named and changes nothing; what it takes away costs the report that needs it, and its
+/// place is told.
+#[test]
+fn every_provider_may_add_a_field_and_none_may_take_away_one_that_is_needed() {
+    let simulator = Simulator::start(World::demo());
+    let place = Place::with(&simulator, "freshness_minutes = 0\ntries = 1\n");
+    let run = place.run("jobs/simulated.toml", &simulator);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let mut expected = place.published("simulated");
+
+    for (provider, _) in PORTS {
+        let path = if provider == "google" { "/queries" } else { "/" }.to_string();
+        simulator.plan(provider, Plan { path, after: 0, times: usize::MAX, fault: Fault::With("brand_new") });
+    }
+    let more = place.run("jobs/simulated.toml", &simulator);
+    assert_eq!(more.status.code(), Some(0), "{}", stderr(&more));
+    let manifest = fs::read(place.dir.path().join("out/simulated/latest/MANIFEST.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let schemas = manifest["schemas"].as_array().unwrap();
+    for (provider, _) in PORTS {
+        let named = |schema: &serde_json::Value| {
+            let new = schema["new_fields"].as_array().unwrap();
+            schema["provider"] == provider && new.contains(&serde_json::json!("brand_new"))
+        };
+        assert!(schemas.iter().any(named), "{provider}: {manifest}");
+    }
+    let mut published = place.published("simulated");
+    let summary = String::from_utf8(published.remove("summary.txt").unwrap()).unwrap();
+    assert!(
+        summary.contains("\nNew fields of providers") && summary.contains("  anthropic cost_report: brand_new\n"),
+        "{summary}"
+    );
+    expected.remove("summary.txt").unwrap();
+    let differences = differing(&published, &expected);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+
+    simulator.heal();
+    let needed = [
+        ("anthropic", "/cost_report", "amount", "amount: expected"),
+        ("bfl", "/credits", "credits", "credits"),
+        ("elevenlabs", "/usage-by-product", "columns", "columns"),
+        ("fal", "/billing-events", "timestamp", "timestamp: expected"),
+        ("google", "/queries/", "schema", "schema"),
+        ("groq", "/query_range", "metric", "metric: expected"),
+        ("heygen", "/videos", "id", "id: expected"),
+        ("mistral", "/usage", "currency", "currency"),
+        ("openai", "/costs", "amount", "amount.value: expected a number, found nothing"),
+        ("openrouter", "/activity", "usage", "usage: expected"),
+    ];
+    for (provider, path, field, _) in needed {
+        let fault = Fault::Without(field);
+        simulator.plan(provider, Plan { path: path.to_string(), after: 0, times: usize::MAX, fault });
+    }
+    let less = place.run("jobs/simulated.toml", &simulator);
+    let told = stderr(&less);
+    assert_eq!(less.status.code(), Some(10), "{told}");
+    for (provider, _, _, place) in needed {
+        let line = told.lines().find(|line| line.starts_with(&format!("warning: {provider}")) && line.contains(place));
+        assert!(line.is_some(), "{provider} {place}: {told}");
+    }
+}

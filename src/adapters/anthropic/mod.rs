@@ -56,6 +56,10 @@ impl Adapter for Anthropic {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// 3: buckets are revised in place, and pullers re-pull at least the last three days (the
     /// provider's sheet, section 5, "Restatement").
     fn settle_days(&self) -> u32 {

@@ -32,6 +32,10 @@ impl Adapter for Bfl {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// 1: a cost is final once its task is Ready, which is minutes after the submit, and nothing is
     /// restated later; a day leaves room for tasks over midnight (the provider's sheet, sections 0 and 2.2).
     fn settle_days(&self) -> u32 {

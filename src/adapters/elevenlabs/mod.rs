@@ -46,6 +46,10 @@ impl Adapter for ElevenLabs {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// Charges keep settling for about two days; the trailing three are read again (the provider's sheet,
     /// section 0, "Freshness", and section 4, "Restatement").
     fn settle_days(&self) -> u32 {

@@ -37,6 +37,10 @@ impl Adapter for Fal {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// Freshness is not documented; request records were once backfilled after 15 hours, so a week is
     /// taken again (fal sheet section 4, trap 6).
     fn settle_days(&self) -> u32 {

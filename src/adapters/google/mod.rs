@@ -37,6 +37,10 @@ impl Adapter for Google {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// One usage may stand in many equal rows of the export: dropping any of them loses money (Google sheet section 5,
     /// "Duplicate-looking rows").
     fn rows_are_keyed(&self, report: &Report) -> bool {

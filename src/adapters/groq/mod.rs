@@ -33,6 +33,10 @@ impl Adapter for Groq {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// The spend counter lags 10 to 15 minutes, and the time zone of console days is not confirmed: a day
     /// later the day is over everywhere (Groq sheet sections 0 and 3).
     fn settle_days(&self) -> u32 {

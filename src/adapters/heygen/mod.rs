@@ -46,6 +46,10 @@ impl Adapter for HeyGen {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// 7: status and duration fill in after a job was made, so lists are read again with an overlap of
     /// seven days (the provider's sheet, section 1).
     fn settle_days(&self) -> u32 {

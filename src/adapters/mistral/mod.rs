@@ -35,6 +35,10 @@ impl Adapter for Mistral {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// The figures run through the month; neither their lag nor how long they are restated is
     /// documented, so a week is taken (Mistral sheet section 0, "Freshness").
     fn settle_days(&self) -> u32 {

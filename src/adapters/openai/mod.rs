@@ -57,6 +57,10 @@ impl Adapter for OpenAi {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// OpenAI states no finality; pullers in production read three days back on each run, because
     /// rows of those days still change.
     fn settle_days(&self) -> u32 {

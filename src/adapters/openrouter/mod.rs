@@ -49,6 +49,10 @@ impl Adapter for OpenRouter {
         &REPORTS
     }
 
+    fn fields(&self) -> &'static str {
+        include_str!("fields.txt")
+    }
+
     /// 3: whether figures are restated is not documented, so the trailing three days are read again
     /// (the provider's sheet, section 4, "Restatement").
     fn settle_days(&self) -> u32 {

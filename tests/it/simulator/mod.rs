@@ -56,6 +56,10 @@ pub enum Fault {
     Cut,
     /// The good answer, a byte at a time.
     Drip(Duration),
+    /// The good answer without this field, wherever it has it.
+    Without(&'static str),
+    /// The good answer with this field in addition, in each of its rows and around them.
+    With(&'static str),
     /// The good answer to the first page, whichever page was asked for: its cursor never changes.
     Loop,
     /// So many bytes of a JSON text, packed.
@@ -126,6 +130,8 @@ impl Shared {
         match self.fault(provider, seen) {
             None => whole(&self.page(provider, seen)),
             Some(Fault::Instead(answer)) => answer,
+            Some(Fault::Without(field)) => changed(&self.page(provider, seen), &|value| without(value, field)),
+            Some(Fault::With(field)) => changed(&self.page(provider, seen), &|value| with(value, field)),
             Some(Fault::Loop) => {
                 let first = Seen { target: without_cursor(&seen.target), ..seen.clone() };
                 whole(&self.page(provider, &first))
@@ -173,6 +179,39 @@ impl Shared {
 
 fn whole((status, body): &(u16, Vec<u8>)) -> Answer {
     fault_server::answer(*status, &[("content-type", "application/json")], body)
+}
+
+fn changed((status, body): &(u16, Vec<u8>), change: &dyn Fn(&mut Value)) -> Answer {
+    let mut value = serde_json::from_slice(body).unwrap();
+    change(&mut value);
+    whole(&(*status, serde_json::to_vec(&value).unwrap()))
+}
+
+fn without(value: &mut Value, field: &str) {
+    match value {
+        Value::Object(members) => {
+            members.remove(field);
+            members.values_mut().for_each(|value| without(value, field));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| without(value, field)),
+        _ => {}
+    }
+}
+
+/// Not in objects within objects: the names of their members may be data.
+fn with(value: &mut Value, field: &str) {
+    if let Value::Object(members) = value {
+        members.insert(field.to_string(), json!(1));
+    }
+    rows(value, field);
+}
+
+fn rows(value: &mut Value, field: &str) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|value| rows(value, field)),
+        Value::Array(values) => values.iter_mut().for_each(|value| with(value, field)),
+        _ => {}
+    }
 }
 
 /// The names that cursors have in queries.
