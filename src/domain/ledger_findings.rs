@@ -105,6 +105,8 @@ findings! {
         "neither tokens nor a price: the upstream may have failed and billed"
     Correction "correction"
         "a correction of an earlier charge, not a call; it is left out, and its amount is the amount"
+    AmbiguousTime "ambiguous_time"
+        "a local time that came twice, because clocks were set back; the earlier of the two is used"
     PostedTwice "posted_twice"
         "the same correction of a task stands twice; it is left out, and its amount is the amount"
 }

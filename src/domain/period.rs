@@ -1,6 +1,7 @@
 //! Periods and buckets in UTC: start included, end excluded (contract 4.2).
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
 
 /// A span of UTC days: `from` included, `to` excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,29 @@ pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
         return Some(instant.with_timezone(&Utc));
     }
     parse_day(text).map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
+}
+
+/// A time that says of no zone which it is, read as that of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    Once(DateTime<Utc>),
+    /// Clocks were set back over it, so it came twice: the earlier one.
+    Twice(DateTime<Utc>),
+    /// Clocks were set forward over it: there was no such time.
+    Never(NaiveDate),
+}
+
+/// Reads a time without an offset as that of a zone; `None` where the text has an offset or is no time.
+pub fn parse_local(text: &str, zone: Tz) -> Option<Local> {
+    let text = text.trim();
+    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+    let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let local = local.or_else(|| parse_day(text).map(|day| day.and_time(NaiveTime::MIN)))?;
+    Some(match zone.from_local_datetime(&local) {
+        LocalResult::Single(at) => Local::Once(at.with_timezone(&Utc)),
+        LocalResult::Ambiguous(earlier, _) => Local::Twice(earlier.with_timezone(&Utc)),
+        LocalResult::None => Local::Never(local.date()),
+    })
 }
 
 /// The two forms that nearly all exports use, `YYYY-MM-DDThh:mm:ss` and `YYYY-MM-DD hh:mm:ss`, with up to
@@ -175,6 +199,42 @@ mod tests {
         assert_eq!(shown(-1, 1_000).as_deref(), Some("1969-12-31T23:59:59.999+00:00"));
         assert_eq!(shown(1_794_986_062, 1).as_deref(), Some("2026-11-18T07:14:22+00:00"));
         assert_eq!((shown(i64::MAX, 1), shown(1, 0)), (None, None));
+    }
+
+    #[test]
+    fn local_times_are_read_where_clocks_change() {
+        let read = |text: &str, zone: Tz| match parse_local(text, zone) {
+            None => "no local time".to_string(),
+            Some(Local::Once(at)) => at.format("%F %T").to_string(),
+            Some(Local::Twice(at)) => format!("{} of two", at.format("%F %T")),
+            Some(Local::Never(day)) => format!("never on {day}"),
+        };
+        use chrono_tz::{America::New_York, Asia::Kolkata, Australia::Lord_Howe, Europe::Berlin};
+        for (text, zone, expected) in [
+            ("2026-11-18 09:00:00", Berlin, "2026-11-18 08:00:00"),
+            ("2026-11-18T09:00", Kolkata, "2026-11-18 03:30:00"),
+            ("2026-11-18", Berlin, "2026-11-17 23:00:00"),
+            ("2026-03-29 01:59:59.9", Berlin, "2026-03-29 00:59:59"),
+            ("2026-03-29 02:30:00", Berlin, "never on 2026-03-29"),
+            ("2026-03-29 03:00:00", Berlin, "2026-03-29 01:00:00"),
+            ("2026-10-25 02:30:00", Berlin, "2026-10-25 00:30:00 of two"),
+            ("2026-10-25 03:00:00", Berlin, "2026-10-25 02:00:00"),
+            ("2026-03-08 02:30:00", New_York, "never on 2026-03-08"),
+            ("2026-11-01 01:30:00", New_York, "2026-11-01 05:30:00 of two"),
+            // Clocks change by half an hour there: from 10:30 to 11:00 ahead of UTC.
+            ("2026-10-04 02:15:00", Lord_Howe, "never on 2026-10-04"),
+            ("2026-10-04 02:30:00", Lord_Howe, "2026-10-03 15:30:00"),
+            ("2026-04-05 01:45:00", Lord_Howe, "2026-04-04 14:45:00 of two"),
+            ("2026-04-05 02:00:00", Lord_Howe, "2026-04-04 15:30:00"),
+            ("2028-02-29 12:00:00", Berlin, "2028-02-29 11:00:00"),
+            ("2027-02-29 12:00:00", Berlin, "no local time"),
+            ("2026-11-18 09:00:00Z", Berlin, "no local time"),
+            ("2026-11-18 09:00:00+02:00", Berlin, "no local time"),
+            ("2026-11-18 09:00:00 UTC", Berlin, "no local time"),
+            ("1795118400", Berlin, "no local time"),
+        ] {
+            assert_eq!(read(text, zone), expected, "{text} in {zone}");
+        }
     }
 
     #[test]

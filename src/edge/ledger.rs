@@ -33,7 +33,10 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// required column, with a column of an unusable type (65). After an error the rows handed on so far are
 /// worth nothing.
 pub fn read(source: &LedgerSource, window: Days, each: &mut dyn FnMut(LedgerLine<'_>)) -> Result<(), Fault> {
-    let mut rows = Rows::new(window, source.currency, each);
+    let mut rows = Rows::new(window, source.currency, each).in_zone(source.time_zone);
+    // A database compares times as they are written: local ones lie up to a day beside those of UTC.
+    let around = Days { from: window.from.pred_opt().unwrap_or(window.from), to: window.to.succ_opt().unwrap_or(window.to) };
+    let window = if source.time_zone.is_some() { around } else { window };
     match (&source.place, source.kind) {
         (LedgerPlace::Sqlite { path, table }, Some(kind)) => {
             return ledger_foreign::read_sqlite(source, kind, path, table, BUSY_WAIT, window, &mut rows);

@@ -3,8 +3,9 @@
 
 pub use crate::domain::ledger_columns::{COLUMNS, Column, Holds, REQUIRED};
 use crate::domain::money::{Amount, NumberError};
-use crate::domain::period::{from_count, from_unix, parse_day, parse_instant};
+use crate::domain::period::{Local, from_count, from_unix, parse_day, parse_instant, parse_local};
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 
 /// Names of required columns that `has` does not know.
 pub fn missing(has: impl Fn(&str) -> bool) -> Vec<&'static str> {
@@ -95,6 +96,23 @@ pub fn instant(cell: Cell<'_>) -> Result<DateTime<Utc>, BadInstant> {
         let wanted = "an instant like 2026-11-18T09:00:00Z or a Unix time";
         BadInstant { reason: expected(Column::StartedAt, wanted, cell), day }
     })
+}
+
+/// The same, with a text that has no offset read as a time of the zone; true where that time came twice.
+pub fn instant_in(cell: Cell<'_>, zone: Tz) -> Result<(DateTime<Utc>, bool), BadInstant> {
+    let local = match cell {
+        Cell::Text(text) => parse_local(text, zone),
+        _ => None,
+    };
+    match local {
+        None => instant(cell).map(|at| (at, false)),
+        Some(Local::Once(at)) => Ok((at, false)),
+        Some(Local::Twice(at)) => Ok((at, true)),
+        Some(Local::Never(day)) => {
+            let wanted = format!("a time of {zone}, where clocks were set forward over this one");
+            Err(BadInstant { reason: expected(Column::StartedAt, &wanted, cell), day: Some(day) })
+        }
+    }
 }
 
 /// The form that databases write, `2026-11-18 09:00:00.123`, which is UTC: read as RFC 3339, at a third of

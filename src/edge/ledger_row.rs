@@ -1,13 +1,14 @@
 //! One row of a native request ledger, from cells of whatever source, into an entry or into quarantine:
 //! the one place that knows what a ledger's columns mean (contract 3.2). Reads nothing itself.
 
-use super::ledger_cells::{COLUMNS, Cell, Cells, Column, Holds, amount, expected, instant, shown};
+use super::ledger_cells::{COLUMNS, Cell, Cells, Column, Holds, amount, expected, instant, instant_in, shown};
 use crate::domain::ledger::{Funding, LedgerEntry, LedgerLine, LeftOut, Status};
-use crate::domain::ledger_findings::Note;
+use crate::domain::ledger_findings::{Finding, Note};
 use crate::domain::money::{Amount, Currency, MONEY_LIMIT, NumberError, QUANTITY_LIMIT};
 use crate::domain::period::Days;
 use crate::domain::usage::Quarantined;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use hashbrown::DefaultHashBuilder;
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
@@ -55,6 +56,8 @@ pub struct Rows<'f> {
     window: Days,
     /// Currency of an expected cost that comes without one; only for what quarantine shows.
     currency: Currency,
+    /// Where times without an offset are from; `None` is UTC.
+    zone: Option<Tz>,
     each: &'f mut dyn FnMut(LedgerLine<'_>),
     /// Rows seen so far, over all files of the source.
     row: u32,
@@ -64,7 +67,12 @@ pub struct Rows<'f> {
 
 impl<'f> Rows<'f> {
     pub fn new(window: Days, currency: Currency, each: &'f mut dyn FnMut(LedgerLine<'_>)) -> Self {
-        Rows { window, currency, each, row: 0, file: None }
+        Rows { window, currency, zone: None, each, row: 0, file: None }
+    }
+
+    /// Times without an offset are of this zone.
+    pub fn in_zone(self, zone: Option<Tz>) -> Self {
+        Rows { zone, ..self }
     }
 
     /// From here on rows come from this one of several files; quarantine then says so.
@@ -103,7 +111,11 @@ impl<'f> Rows<'f> {
     /// The next row of the source with what its ledger's reader found; `refused` says why it cannot be used.
     pub fn take_noted(&mut self, cells: &Cells<'_>, notes: &[Note], refused: Option<&str>) {
         self.row = self.row.saturating_add(1);
-        let started = instant(cells.get(Column::StartedAt));
+        let cell = cells.get(Column::StartedAt);
+        let started = self.zone.map_or_else(|| instant(cell).map(|at| (at, false)), |zone| instant_in(cell, zone));
+        let twice = [Note { finding: Finding::AmbiguousTime, amount: Amount::ZERO }];
+        let notes = if matches!(started, Ok((_, true))) { twice.as_slice() } else { notes };
+        let started = started.map(|(at, _)| at);
         let day = match &started {
             Ok(at) => Some(at.date_naive()),
             Err(bad) => bad.day,

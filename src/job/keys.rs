@@ -223,6 +223,7 @@ pub const JOB_LEDGER: Keys = Keys {
             "currency of `expected_cost` where a row has none",
             "\"USD\"",
         ),
+        key("time_zone", "\"UTC\"", "IANA zone of times that have no offset, kind `native` only", "\"Europe/Berlin\""),
         key(
             "cost_decimals",
             "all digits; of other kinds what they keep",

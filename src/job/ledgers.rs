@@ -3,7 +3,7 @@
 use super::checked::currency;
 use super::keys::{JOB_POSTGRES, JOB_ROUTE};
 use super::nearest::did_you_mean;
-use super::parse::{Folder, whole};
+use super::parse::{Folder, whole, zone};
 use super::secret::secret;
 use super::teams::FUNDINGS;
 use super::toml_at::{Section, Value, quoted};
@@ -13,6 +13,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::usage::Precision;
 use crate::ledgers::routes::Route;
 use crate::ledgers::{self, Kind, Settings};
+use chrono_tz::Tz;
 
 /// What holds a ledger; a section has one of them.
 const PLACES: [&str; 3] = ["sqlite", "postgres", "files"];
@@ -39,7 +40,8 @@ pub(super) fn ledger(
     let precision = decimals
         .and_then(|places| u8::try_from(places).ok())
         .map_or(kind.map_or(Precision::Exact, |kind| kind.precision), Precision::Rounded);
-    Ok(LedgerSource { name, place, precision, currency, kind, settings })
+    let time_zone = section.get("time_zone").map(|value| time_zone(&value, kind)).transpose()?;
+    Ok(LedgerSource { name, place, precision, currency, kind, settings, time_zone })
 }
 
 fn place(section: &Section<'_>, kind: Option<&Kind>, folder: &mut Folder<'_>) -> Result<LedgerPlace, Fault> {
@@ -115,6 +117,17 @@ fn kind(value: &Value<'_>) -> Result<Option<&'static Kind>, Fault> {
     known.push("native");
     let unknown = || value.fault(format!("kind: unknown ledger kind {}", quoted(text)), did_you_mean(text, &known));
     ledgers::find(text).map(Some).ok_or_else(unknown)
+}
+
+/// Other systems say of their times that they are UTC.
+fn time_zone(value: &Value<'_>, kind: Option<&Kind>) -> Result<Tz, Fault> {
+    match kind {
+        None => zone(value),
+        Some(kind) => {
+            let what = format!("time_zone: the times of a ledger of kind {} are UTC", kind.name);
+            Err(value.fault(what, "take it out; only a native ledger has it"))
+        }
+    }
 }
 
 /// What only a foreign kind has.

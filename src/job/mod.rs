@@ -125,6 +125,8 @@ pub struct LedgerSource {
     pub kind: Option<&'static LedgerKind>,
     /// What only a foreign kind needs.
     pub settings: LedgerSettings,
+    /// Where times without an offset are from; `None` is UTC. Only of our own kind.
+    pub time_zone: Option<Tz>,
 }
 
 /// Where a ledger is.

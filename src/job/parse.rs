@@ -156,7 +156,7 @@ fn literal(folder: &str) -> String {
     folder.chars().map(escape).collect()
 }
 
-fn zone(value: &Value<'_>) -> Result<Tz, Fault> {
+pub(super) fn zone(value: &Value<'_>) -> Result<Tz, Fault> {
     let text = value.text()?;
     text.parse::<Tz>().map_err(|_| {
         let known: Vec<&str> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();

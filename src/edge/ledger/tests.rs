@@ -13,7 +13,7 @@ fn november() -> Days {
 
 fn source(place: LedgerPlace) -> LedgerSource {
     let (precision, currency) = (Precision::Exact, Currency::EUR);
-    LedgerSource { name: "app".into(), place, precision, currency, kind: None, settings: Default::default() }
+    LedgerSource { name: "app".into(), place, precision, currency, kind: None, settings: Default::default(), time_zone: None }
 }
 
 fn files_source(dir: &TempDir, pattern: &str) -> LedgerSource {
