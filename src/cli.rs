@@ -98,7 +98,7 @@ pub enum FailOn {
 pub struct Check {
     /// Job file
     pub job: PathBuf,
-    /// Also try each credential with one question to its provider
+    /// Also try each credential with one question to its provider, and read the last day of each ledger
     #[arg(long)]
     pub online: bool,
 }

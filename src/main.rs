@@ -11,7 +11,7 @@ use tieout::edge::log::Progress;
 use tieout::edge::redact::{guard_panics, redact};
 use tieout::edge::secrets::no_core_dumps;
 use tieout::edge::state::recorded_queue;
-use tieout::edge::{clock, signals, verify};
+use tieout::edge::{clock, pull, signals, verify};
 use tieout::run::reference::Asked;
 use tieout::run::{self, Done, Options};
 
@@ -96,8 +96,19 @@ fn landed(done: &Done) -> String {
 fn check(job: &Path, online: bool) -> Result<(), Fault> {
     let loaded = guarded(|| run::check(job, clock::now()))?;
     if online {
-        for tried in guarded(|| run::fetched::try_credentials(&loaded, clock::now()))? {
-            print(&tried)?;
+        let mut failed = Vec::new();
+        for tried in guarded(|| run::fetched::try_online(&loaded, clock::now()))? {
+            match tried {
+                Ok(said) => print(&said)?,
+                Err(fault) => failed.push(fault),
+            }
+        }
+        if let Some(worst) = pull::worst(&failed) {
+            for other in failed.iter().filter(|fault| **fault != worst) {
+                // A closed stderr changes nothing about the outcome.
+                let _ = writeln!(std::io::stderr(), "{}", redact(&format!("{other}\n")));
+            }
+            return Err(worst);
         }
     }
     for old in &loaded.old_books {

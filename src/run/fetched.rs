@@ -5,13 +5,16 @@ use super::reference::Loaded;
 use super::snapshot::Fetched;
 use crate::adapters;
 use crate::domain::fault::{ExitCode, Fault};
+use crate::domain::ledger::LedgerLine;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::Days;
 use crate::edge::http::deadline;
+use crate::edge::ledger;
 use crate::edge::log::Progress;
-use crate::edge::pull::{self, Moments, Pull, Pulled, SliceKey};
+use crate::edge::pull::{self, Moments, Pull, Pulled, SliceKey, Tried};
 use crate::edge::state::State;
 use crate::edge::state::slices::{Landing, Owner, Stored, VersionStep};
+use crate::job::LedgerSource;
 use crate::stages::fetched::{SliceName, mark, restate};
 use crate::stages::results::{Outcome, Restatement, SliceStatus};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -184,14 +187,27 @@ fn restatements(step: &VersionStep) -> Vec<Restatement> {
     if currencies.is_empty() { vec![row(None)] } else { currencies.into_iter().map(row).collect() }
 }
 
-/// Tries every credential with one cheap question (`check --online`).
+/// Tries every credential with one cheap question and every ledger by reading the last day (`check --online`).
 ///
 /// # Errors
-/// The first secret that does not work.
-pub fn try_credentials(loaded: &Loaded, now: DateTime<Utc>) -> Result<Vec<String>, Fault> {
+/// What keeps it from trying at all: a secret or a setting (78).
+pub fn try_online(loaded: &Loaded, now: DateTime<Utc>) -> Result<Vec<Tried>, Fault> {
     let moments = Moments { window: loaded.reference.window, as_of: loaded.reference.as_of, now };
     let until = deadline(Instant::now(), loaded.job.limits.provider);
-    pull::try_credentials(&loaded.job, &moments, &pull::secrets(&loaded.job)?, until)
+    let mut tried = pull::try_credentials(&loaded.job, &moments, &pull::secrets(&loaded.job)?, until)?;
+    tried.extend(loaded.job.ledgers.iter().map(|source| try_ledger(loaded, source)));
+    Ok(tried)
+}
+
+fn try_ledger(loaded: &Loaded, source: &LedgerSource) -> Tried {
+    let last = loaded.reference.business_date();
+    let (mut rows, mut aside) = (0u64, 0u64);
+    ledger::read(source, Days { from: last, to: loaded.reference.window.to }, &mut |line| match line {
+        LedgerLine::Quarantined(_) => aside += 1,
+        LedgerLine::Entry(_) | LedgerLine::LeftOut(_) => rows += 1,
+    })
+    .map_err(|fault| Fault { what: format!("{} (ledger {:?})", fault.what, source.name), ..fault })?;
+    Ok(format!("ledger {:?}: {rows} rows of {last} are read, {aside} are set aside", source.name))
 }
 
 /// The run insists on a complete picture and there is none.

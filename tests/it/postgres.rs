@@ -310,12 +310,15 @@ fn every_fault_has_its_code_the_old_report_stands_and_the_next_run_is_right() {
         world.job("request_ledger", more);
         for command in ["check", "run"] {
             let output = tieout(world.folder.path(), &[command, "job.toml"]);
-            // What only reading shows, `check` cannot say.
+            // What only reading shows, `check` says only where it is to read.
             if command == "run" || name != "row level security" {
                 assert_eq!(output.status.code(), Some(code), "{name}, {command}: {}", told(&output));
                 assert!(told(&output).contains(what), "{name}, {command}: {}", told(&output));
             }
         }
+        let output = tieout(world.folder.path(), &["check", "job.toml", "--online"]);
+        assert_eq!(output.status.code(), Some(code), "{name}, check --online: {}", told(&output));
+        assert!(told(&output).contains(what), "{name}, check --online: {}", told(&output));
         assert_eq!((world.runs(), published(world.folder.path())), (runs.clone(), files.clone()), "{name}");
         world.database.execute(&mended);
         let output = world.run();

@@ -298,7 +298,7 @@ pub fn worst(faults: &[Fault]) -> Option<Fault> {
     let weight = |fault: &&Fault| match fault.code {
         ExitCode::Config => 4,
         ExitCode::NoPerm => 3,
-        ExitCode::Protocol => 2,
+        ExitCode::Protocol | ExitCode::Data => 2,
         _ => 1,
     };
     // The first of equals, in the order of their places: threads come in any order.
@@ -308,12 +308,14 @@ pub fn worst(faults: &[Fault]) -> Option<Fault> {
     sorted.into_iter().find(|fault| weight(fault) == heaviest).cloned()
 }
 
-/// Tries every credential with one question about the window's last day (`check --online`). Returns what was
-/// tried.
+/// What `check --online` has tried, in words, or why it does not work.
+pub type Tried = Result<String, Fault>;
+
+/// Tries every credential with one question about the window's last day (`check --online`).
 ///
 /// # Errors
-/// The first that does not work, naming the secret.
-pub fn try_credentials(job: &Job, moments: &Moments, secrets: &Secrets, until: Instant) -> Result<Vec<String>, Fault> {
+/// A setting that a provider needs and the job lacks (78).
+pub fn try_credentials(job: &Job, moments: &Moments, secrets: &Secrets, until: Instant) -> Result<Vec<Tried>, Fault> {
     let mut tried = Vec::new();
     let failed = |error: std::io::Error| Fault::new(ExitCode::IoErr, "", format!("cannot start a thread: {error}"), "run again");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -328,8 +330,9 @@ pub fn try_credentials(job: &Job, moments: &Moments, secrets: &Secrets, until: I
             let answer = Caller::new(&client, adapter, api, secret, until).ask(request).await?;
             content::check(&answer, request.form)
         });
-        asked.map_err(|failure| failure.at(&format!("{place}/{}", request.report)))?;
-        tried.push(format!("{place}/{}: secret {:?} works", request.report, secret.name()));
+        let place = format!("{place}/{}", request.report);
+        let works = format!("{place}: secret {:?} works", secret.name());
+        tried.push(asked.map(|()| works).map_err(|failure: Failure| failure.at(&place)));
     }
     runtime.shutdown_background();
     Ok(tried)
