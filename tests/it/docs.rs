@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "docs/alerts.md",
+    "docs/faults.md",
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
@@ -40,21 +41,51 @@ fn links_lead_somewhere() {
     assert!(links > 5, "{links}");
 }
 
-/// `docs/guarantees.md` names a test as `file`: `name`.
-#[test]
-fn guarantees_name_tests_that_exist() {
-    let text = read("docs/guarantees.md");
-    let mut tests = 0;
-    for line in text.lines().filter(|line| line.trim_start().starts_with("- `")) {
-        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
-        let (file, names) = quoted.split_first().unwrap();
-        assert!(root().join(file).is_file(), "{file} is not there");
-        for name in names {
-            tests += 1;
-            assert!(read(file).contains(&format!("fn {name}(")), "{file} has no test {name}");
+/// Tests that a line names: `file.rs`: `name`, `name`; `other.rs`: `name`.
+fn named(line: &str) -> Vec<(PathBuf, String)> {
+    let (mut file, mut tests) = (PathBuf::new(), Vec::new());
+    for quoted in line.split('`').skip(1).step_by(2) {
+        if quoted.ends_with(".rs") {
+            let inside = Path::new("tests/it").join(quoted);
+            file = if root().join(&inside).is_file() { inside } else { quoted.into() };
+        } else {
+            tests.push((file.clone(), quoted.to_string()));
         }
     }
-    assert!(tests > 10, "{tests}");
+    tests
+}
+
+#[test]
+fn pages_name_tests_that_exist() {
+    for (page, least) in [("docs/guarantees.md", 50), ("docs/faults.md", 50)] {
+        let text = read(page);
+        let of_line = |line: &str| match line.strip_prefix("| ") {
+            Some(row) => row.rsplit(" | ").next().map(named).unwrap_or_default(),
+            None if line.trim_start().starts_with("- `") => named(line),
+            None => Vec::new(),
+        };
+        let tests: Vec<(PathBuf, String)> = text.lines().flat_map(of_line).collect();
+        for (file, name) in &tests {
+            let file = file.to_str().unwrap();
+            assert!(root().join(file).is_file(), "{page}: {file} is not there");
+            assert!(read(file).contains(&format!("fn {name}(")), "{page}: {file} has no test {name}");
+        }
+        assert!(tests.len() > least, "{page} names {}", tests.len());
+    }
+}
+
+/// No test of the providers' faults is forgotten in the table.
+#[test]
+fn every_test_of_a_fault_stands_in_the_table() {
+    let page = read("docs/faults.md");
+    let beside = ["fetched_pages_read_as_the_same_pages_from_disk", "child"];
+    for file in ["books", "content", "fields", "limits", "panics", "status", "times"] {
+        let text = read(&format!("tests/it/faults/{file}.rs"));
+        for test in text.split("#[test]").skip(1) {
+            let name = test.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap();
+            assert!(beside.contains(&name) || page.contains(&format!("`{name}`")), "{file}.rs: {name} is not in docs/faults.md");
+        }
+    }
 }
 
 /// The exit codes that units and manifests never try again are those that reliability.md section 2 does not let be

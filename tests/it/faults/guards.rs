@@ -75,6 +75,9 @@ fn an_empty_answer_is_a_known_zero_the_first_time() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let coverage = world.report("coverage.csv");
     assert_eq!(coverage.lines().filter(|line| line.contains("openai") && line.contains("\"complete\"")).count(), 3, "{coverage}");
+    // Its days stand there, with nothing billed.
+    let days = world.said("reconciliation.csv", &["charge_date", "provider_total", "ledger_total"]);
+    assert_eq!(days, ["2026-11-16 0 2.5", "2026-11-17 0 2.5", "2026-11-18 0 2.5"]);
 }
 
 #[test]
@@ -148,11 +151,30 @@ fn the_run_may_insist_on_all() {
     assert_eq!((ran.code, world.runs().len()), (77, 0), "{}", ran.err);
     let last = ran.err.lines().last().unwrap();
     assert!(last.starts_with("error[NOPERM] anthropic/cost_report: key refused") && last.contains("and 1 more"), "{last}");
+}
 
+#[test]
+fn what_is_not_settled_is_provisional_and_may_be_refused() {
     let world = World::new(&["openai"], "");
-    let job = fs::read_to_string(world.path("job.toml")).unwrap();
-    fs::write(world.path("job.toml"), job.replace("settle_days = 0", "settle_days = 9")).unwrap();
-    assert_eq!((world.run(&[]).code, world.run(&["--require-settled"]).code), (0, 10));
+    world.change_job("settle_days = 0", "settle_days = 1");
+    let ran = world.run(&[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let days = |status: &str| {
+        let rows = world.rows("coverage.csv");
+        let rows = rows.iter().filter(|row| row["provider"] == "openai" && row["status"] == status);
+        rows.map(|row| row["charge_date"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (days("complete"), days("provisional")),
+        (vec!["2026-11-16".into(), "2026-11-17".into()], vec!["2026-11-18".to_string()])
+    );
+    assert!(ran.out.contains("slices that are provisional and may still change: 1"), "{}", ran.out);
+    let before = world.reports();
+    let ran = world.run(&["--require-settled"]);
+    assert_eq!(ran.code, 10, "{}", ran.err);
+    assert_eq!(world.reports(), before);
+    // A day later it is settled.
+    assert_eq!(world.run(&["--require-settled", "--as-of", "2026-11-20T06:00:00Z", "--to", "2026-11-19"]).code, 0);
 }
 
 #[test]
@@ -187,14 +209,68 @@ fn a_clock_that_is_off_is_said_and_one_that_is_far_off_ends_the_run() {
     for (hours, code, says) in [
         (0, 0, ""),
         (2, 0, "warning: openai: this machine's clock is 72"),
-        (26, 78, "clock is 26 h off"),
-        (-30, 78, "clock is 29 h off"),
+        (26, 78, "openai/costs: this machine's clock is 26 h off"),
+        (-30, 78, "openai/costs: this machine's clock is 29 h off"),
     ] {
         let world = World::new(&["openai"], "");
+        assert_eq!(world.run(&[]).code, 0);
+        let before = world.reports();
+        world.server.forget();
         world.fail(COSTS, vec![dated(hours)]);
         let ran = world.run(&[]);
-        assert_eq!(ran.code, code, "{hours}: {}", ran.err);
+        assert_eq!((ran.code, world.server.seen().len()), (code, 1), "{hours}: {}", ran.err);
         assert!(ran.err.contains(says) && (hours != 0 || !ran.err.contains("clock")), "{hours}: {}", ran.err);
+        assert_eq!((world.reports(), world.runs().len()), (before, 1), "{hours}");
+        let beside = World::new(&["openai", "anthropic"], "");
+        beside.fail(COSTS, vec![dated(hours)]);
+        assert_eq!(beside.run(&[]).code, if code == 0 { 0 } else { 10 }, "{hours}");
+    }
+}
+
+#[test]
+fn a_day_before_the_newest_needs_a_backfill_which_moves_no_pointer() {
+    let world = World::new(&["openai"], "");
+    assert_eq!(world.run(&[]).code, 0);
+    let before = world.reports();
+    world.server.forget();
+    let older = ["--as-of", "2026-11-18T06:00:00Z"];
+    let ran = world.run(&older);
+    assert_eq!((ran.code, world.server.seen().len()), (78, 0), "{}", ran.err);
+    let last = ran.err.lines().last().unwrap();
+    let said = "business date 2026-11-17 is older than the newest published run, 2026-11-18.r1";
+    assert!(last.starts_with("error[CONFIG] ") && last.contains(said), "{last}");
+    assert!(last.ends_with("; published nothing; latest is 2026-11-18.r1") && ran.err.contains("--backfill"), "{}", ran.err);
+    assert_eq!((world.reports(), world.runs().len()), (before.clone(), 1));
+
+    let [first, second, _] = DAYS.map(|(_, start)| start);
+    world.fail(COSTS, vec![json(openai_page(&[(first, vec![ROW]), (second, vec![ROW])], None))]);
+    let ran = world.run(&[older[0], older[1], "--backfill"]);
+    assert_eq!((ran.code, world.runs()), (0, vec!["2026-11-17.r1".to_string(), "2026-11-18.r1".to_string()]), "{}", ran.err);
+    for pointer in ["latest", "latest-complete"] {
+        assert_eq!(fs::read_link(world.path("out").join(pointer)).unwrap(), std::path::Path::new("runs/2026-11-18.r1"));
+    }
+    assert_eq!(world.reports(), before);
+    world.heal();
+    let again = world.run(&[]);
+    assert!(again.code == 0 && again.err.contains("nothing new: 2026-11-18.r1 stands"), "{}", again.err);
+}
+
+/// A day that is restated tells somebody only if the difference is worth it.
+#[test]
+fn a_restatement_alerts_above_its_threshold_only() {
+    let drift = |world: &World| {
+        let alerts: serde_json::Value = serde_json::from_str(&world.report("alerts.json")).unwrap();
+        let alerts = alerts["alerts"].as_array().unwrap_or_else(|| panic!("{alerts}")).clone();
+        alerts.iter().filter(|alert| alert["rule"] == "drift").count()
+    };
+    for (amount, alerts) in [("2.6", 0), ("250000", 1)] {
+        let world = World::new(&["openai"], "");
+        assert_eq!(world.run(&[]).code, 0);
+        assert_eq!(drift(&world), 0);
+        world.fail(COSTS, vec![json(with_first_day(vec![("proj_a", "gpt-5.4, input", amount)]))]);
+        let ran = world.run(&["--accept-shrink"]);
+        assert!([0, 10].contains(&ran.code), "{}", ran.err);
+        assert_eq!((world.rows("restatements.csv").len(), drift(&world)), (1, alerts), "{amount}");
     }
 }
 

@@ -27,7 +27,7 @@ fn forms(key: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-fn assert_clean(what: &str, bytes: &[u8]) {
+pub(super) fn assert_clean(what: &str, bytes: &[u8]) {
     for key in [OPENAI_KEY, ANTHROPIC_KEY] {
         for form in forms(key) {
             assert!(!bytes.windows(form.len()).any(|part| part == form), "{what} has {}", String::from_utf8_lossy(&form));
@@ -36,7 +36,7 @@ fn assert_clean(what: &str, bytes: &[u8]) {
 }
 
 /// Everything in a folder but the key files themselves, pages unpacked.
-fn assert_folder_clean(folder: &Path) {
+pub(super) fn assert_folder_clean(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.is_symlink() {
@@ -130,11 +130,29 @@ fn check_online_tries_each_credential_and_names_the_one_that_fails() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.contains("openai/costs: secret \"openai.key\" works"), "{}", ran.out);
     assert_eq!(world.server.seen().len(), 2);
+    assert!(ran.out.contains("ledger \"app\": 2 rows of 2026-11-18 are read, 0 are set aside"), "{}", ran.out);
     assert!(world.runs().is_empty() && !world.path("state").exists());
     world.fail("/v1/organizations/cost_report", vec![answer(401, &[], ANTHROPIC_KEY.as_bytes())]);
     let ran = world.tieout("check", &["--online"], &[]);
     assert_eq!(ran.code, 77, "{}", ran.err);
     assert!(ran.err.contains("anthropic/cost_report: key refused (HTTP 401), secret \"anthropic.key\""), "{}", ran.err);
     assert_clean("stderr", ran.err.as_bytes());
+    // What works is said all the same, and of several faults each.
+    assert!(ran.out.contains("openai/costs: secret \"openai.key\" works"), "{}", ran.out);
+    world.fail(COSTS, vec![answer(500, &[], b"")]);
+    let ran = world.tieout("check", &["--online"], &[]);
+    assert_eq!(ran.code, 77, "{}", ran.err);
+    assert!(ran.err.contains("openai/costs: HTTP 500, tried 6 times"), "{}", ran.err);
+    assert!(ran.err.lines().last().unwrap().starts_with("error[NOPERM] anthropic/cost_report: key refused"), "{}", ran.err);
+    assert!(ran.out.contains("ledger \"app\": 2 rows"), "{}", ran.out);
     assert_eq!(world.tieout("check", &[], &[]).code, 0);
+
+    // A ledger that breaks off where only a read finds it.
+    world.heal();
+    let whole = fs::read_to_string(world.path("ledger.csv")).unwrap();
+    fs::write(world.path("ledger.csv"), format!("{whole}r-9,1,\"2026-11-18T10:00:00Z,openai,m\n")).unwrap();
+    assert_eq!(world.tieout("check", &[], &[]).code, 0);
+    let ran = world.tieout("check", &["--online"], &[]);
+    assert_eq!(ran.code, 65, "{}", ran.err);
+    assert!(ran.err.contains("(ledger \"app\")") && ran.out.contains("openai.key\" works"), "{} {}", ran.err, ran.out);
 }

@@ -15,6 +15,10 @@ pub const OPENAI_KEY: &str = "cnry-7Kq2vXw9LmT4";
 pub const ANTHROPIC_KEY: &str = "cnry-Zp4mB8QrN6cY";
 const LIMITS: &str = "loopback_http = true\nfreshness_minutes = 0\nbackoff_ms = 20\nbackoff_max_ms = 60\nconnect_ms = 1000\nidle_ms = 700\nrequest_ms = 1500\nprovider_ms = 20000\n";
 
+/// The waits that `LIMITS` names.
+pub const BACKOFF_MS: u64 = 20;
+pub const BACKOFF_MAX_MS: u64 = 60;
+
 /// Paths that fail, with what they answer: the last answer for ever.
 type Failing = Arc<Mutex<BTreeMap<String, (usize, Vec<Answer>)>>>;
 
@@ -67,10 +71,9 @@ impl World {
         );
         for provider in providers {
             let (key, report) = if *provider == "openai" { (OPENAI_KEY, "costs") } else { (ANTHROPIC_KEY, "cost_report") };
-            let path = self.path(&format!("{provider}.key"));
-            if !path.exists() {
-                fs::write(&path, format!("{key}\n")).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let name = format!("{provider}.key");
+            if !self.path(&name).exists() {
+                self.write_key(&name, key);
             }
             job.push_str(&format!(
                 "[[source]]\nprovider = \"{provider}\"\naccount = \"acme\"\nsettle_days = 0\n[source.api]\n\
@@ -125,6 +128,38 @@ impl World {
 
     pub fn report(&self, name: &str) -> String {
         fs::read_to_string(self.path("out/latest").join(name)).unwrap()
+    }
+
+    /// The job with a part of it replaced.
+    pub fn change_job(&self, from: &str, to: &str) {
+        let job = fs::read_to_string(self.path("job.toml")).unwrap();
+        assert!(job.contains(from), "{job}");
+        fs::write(self.path("job.toml"), job.replace(from, to)).unwrap();
+    }
+
+    /// A key of its own for a further account.
+    pub fn write_key(&self, name: &str, key: &str) {
+        let path = self.path(name);
+        fs::write(&path, format!("{key}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// The rows of a published table, as texts by column.
+    pub fn rows(&self, name: &str) -> Vec<BTreeMap<String, String>> {
+        let text = self.report(name);
+        let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    /// These columns of a published table, a text for each row.
+    pub fn said(&self, table: &str, columns: &[&str]) -> Vec<String> {
+        let text =
+            |row: &BTreeMap<String, String>| columns.iter().map(|column| row[*column].as_str()).collect::<Vec<_>>().join(" ");
+        self.rows(table).iter().map(text).collect()
+    }
+
+    pub fn manifest(&self) -> serde_json::Value {
+        serde_json::from_str(&self.report("MANIFEST.json")).unwrap()
     }
 
     pub fn runs(&self) -> Vec<String> {
@@ -183,7 +218,7 @@ pub fn openai_costs() -> String {
     openai_page(&DAYS.map(|(_, start)| (start, vec![ROW])), None)
 }
 
-fn anthropic_costs() -> String {
+pub fn anthropic_costs() -> String {
     let bucket = |(day, start): &(&str, i64)| {
         let end = chrono::DateTime::from_timestamp(start + 86_400, 0).unwrap().format("%Y-%m-%d");
         format!(
