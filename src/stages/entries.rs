@@ -1,6 +1,7 @@
 //! Normalises ledger rows: one name per model, what the ledger expects the provider to charge, replays
 //! dropped (contract 4.8). What only the provider side can add is added when both are read (see `sides`).
 
+use super::alike::Alike;
 use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, Part, amount, room, stored};
 use super::ledger_findings::Findings;
 use super::overlap;
@@ -10,7 +11,7 @@ use super::sides;
 use super::symbols::{NONE, Sym};
 use super::texts::Texts;
 use crate::domain::fault::Fault;
-use crate::domain::ledger::{LedgerEntry, LeftOut, Status};
+use crate::domain::ledger::{Funding, LedgerEntry, LeftOut, Status};
 use crate::domain::ledger_findings::Note;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
@@ -40,12 +41,17 @@ pub struct EntryReader<'r> {
     /// Provider request ids, one for each entry that has one.
     requests: Texts,
     namer: Namer,
+    /// Kinds by the words of a row, and by what else makes one.
+    kinds: Alike<9, Rest>,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
     /// Entry and note of what rows showed, until it is settled which rows are entries.
     noted: Vec<(u32, Note)>,
     findings: Findings,
 }
+
+/// What makes the kind of an entry besides words: ledger, day, batch, funding, status, currency.
+type Rest = (u16, i32, Option<bool>, Option<Funding>, Status, Currency);
 
 /// What is known of the ledger side besides its entries.
 pub struct LedgerSide {
@@ -71,6 +77,7 @@ impl<'r> EntryReader<'r> {
             hasher: DefaultHashBuilder::default(),
             requests: Texts::default(),
             namer: Namer::default(),
+            kinds: Alike::default(),
             counts: BTreeMap::new(),
             quarantine: Vec::new(),
             noted: Vec::new(),
@@ -227,32 +234,43 @@ impl<'r> EntryReader<'r> {
         true
     }
 
-    /// The entry as far as the row alone tells it; `sides` does the rest.
-    fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Entry {
-        let provider = self.facts.symbols.number(row.provider);
-        let (namer, symbols) = (&mut self.namer, &mut self.facts.symbols);
-        let mut named = |kind, name| namer.name(symbols, self.reference, kind, (provider, NONE), name, date);
-        let model = named(NameKind::Model, Some(row.model));
-        let api_key_id = named(NameKind::ApiKey, row.api_key_id);
-        let sub_account = named(NameKind::SubAccount, row.sub_account);
-        let info = &self.facts.ledgers[usize::from(ledger)];
+    /// The number of a row's kind.
+    fn kind(&mut self, ledger: u16, row: &LedgerEntry<'_>, date: NaiveDate) -> u32 {
+        let optional = [row.api_key_id, row.sub_account, row.account, row.service_tier, row.team, row.feature, row.client];
+        let [api_key_id, sub_account, account, service_tier, team, feature, client] = optional.map(Option::unwrap_or_default);
+        let words = [row.provider, row.model, api_key_id, sub_account, account, service_tier, team, feature, client];
+        let currency = row.expected_currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
+        let rest = (ledger, day_number(date), row.batch, row.funding, row.status, currency);
+        if let Some(known) = self.kinds.find(&self.facts.symbols, &words, &rest) {
+            return known;
+        }
         let symbols = &mut self.facts.symbols;
+        let provider = symbols.number(row.provider);
+        let mut named = |kind, name| self.namer.name(symbols, self.reference, kind, (provider, NONE), Some(name), date);
         let kind = EntryKind {
             ledger,
             provider,
-            account: symbols.optional(row.account),
-            sub_account,
-            api_key_id,
-            model,
-            service_tier: symbols.optional(row.service_tier),
+            model: named(NameKind::Model, row.model),
+            api_key_id: named(NameKind::ApiKey, api_key_id),
+            sub_account: named(NameKind::SubAccount, sub_account),
+            account: symbols.number(account),
+            service_tier: symbols.number(service_tier),
             batch: row.batch,
-            team: symbols.optional(row.team),
-            feature: symbols.optional(row.feature),
-            client: symbols.optional(row.client),
+            team: symbols.number(team),
+            feature: symbols.number(feature),
+            client: symbols.number(client),
             funding: row.funding,
             status: row.status,
-            currency: row.expected_currency.unwrap_or(info.currency),
+            currency,
         };
+        let number = self.facts.entry_kinds.number(kind);
+        self.kinds.keep(&mut self.facts.symbols, &words, rest, number);
+        number
+    }
+
+    /// The entry as far as the row alone tells it; `sides` does the rest.
+    fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Entry {
+        let kind = self.kind(ledger, row, date);
         let part_start = self.facts.parts.len() as u32;
         for (meter, quantity) in row.meters {
             let meter = self.facts.symbols.number(meter);
@@ -261,7 +279,7 @@ impl<'r> EntryReader<'r> {
         let billable = row.status == Status::Ok;
         let request = row.provider_request_id.filter(|id| !id.is_empty()).map_or(NONE, |id| self.requests.push(id));
         Entry {
-            kind: self.facts.entry_kinds.number(kind),
+            kind,
             day: day_number(date),
             start: row.started_at.timestamp(),
             request,

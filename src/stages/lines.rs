@@ -1,6 +1,7 @@
 //! Normalises what adapters read, page by page: one name per model, one day per line. What of it is
 //! booked is decided when all is read (see `booking`).
 
+use super::alike::Alike;
 use super::booking::ProviderSide;
 use super::facts::{ChargeKind, FETCHED, Facts, Line, NO_DAY, ReportInfo, SourceInfo, room, stored};
 use super::reference::{Namer, Reference};
@@ -10,7 +11,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::names::{NameKind, NameLists};
 use crate::domain::period::{day_number, day_of};
 use crate::domain::price::{Asked, UnitPrice};
-use crate::domain::usage::{self, Charge, CostBasis, Measures};
+use crate::domain::usage::{self, Charge, ChargeCategory, CostBasis, Measures, Precision};
 use chrono::NaiveDate;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -76,7 +77,12 @@ pub struct LineReader<'r> {
     before: Before,
     mark: PageMark,
     namer: Namer,
+    /// Kinds by the words of a row, and by what else makes one.
+    kinds: Alike<7, Rest>,
 }
+
+/// What makes the kind of a line besides words: source, report, day, batch, currency, category, basis, precision.
+type Rest = (u16, u16, i32, Option<bool>, Currency, ChargeCategory, CostBasis, Precision);
 
 impl<'r> LineReader<'r> {
     /// `sources`: provider, account and settle days, in the order of the job.
@@ -92,6 +98,7 @@ impl<'r> LineReader<'r> {
             before: Before::default(),
             mark: PageMark { source: 0, report: 0, pull: 0, page: 0 },
             namer: Namer::default(),
+            kinds: Alike::default(),
         }
     }
 
@@ -239,39 +246,14 @@ impl<'r> LineReader<'r> {
         if estimated {
             return;
         }
-        let provider = source.provider;
-        let (namer, symbols) = (&mut self.namer, &mut self.got.facts.symbols);
-        let mut named = |kind, name| namer.name(symbols, self.reference, kind, (provider, source.account), name, date);
-        let model = named(NameKind::Model, charge.model);
-        let api_key_id = named(NameKind::ApiKey, charge.api_key_id);
-        let sub_account = named(NameKind::SubAccount, charge.sub_account);
-        let meter = match charge.meter {
-            Some(meter) => self.got.facts.symbols.number(meter),
-            None => self.namer.meter(&mut self.got.facts.symbols, self.reference, provider, model, date),
-        };
-        let mut kind = ChargeKind {
-            source: self.mark.source,
-            report: self.mark.report,
-            provider,
-            // The job's name of the account stands, so that all its reports agree.
-            account: source.account,
-            sub_account,
-            api_key_id,
-            label: self.got.facts.symbols.optional(charge.label),
-            model,
-            service_tier: self.got.facts.symbols.optional(charge.service_tier),
-            batch: charge.batch,
-            sku: self.got.facts.symbols.optional(charge.sku),
-            meter,
-            currency: charge.currency,
-            category: charge.category,
-            basis: charge.basis,
-            precision: charge.precision,
-        };
+        let mut kind = self.kind(charge, &source, date);
         let (mut cost, mut list_cost) = (charge.cost, charge.list_cost);
         if charge.basis == CostBasis::Computed && cost.is_none() {
-            let price = self.price(&kind, date);
-            kind.currency = price.map_or(kind.currency, |price| price.currency);
+            let asked = self.got.facts.charge_kinds.all()[kind as usize];
+            let price = self.price(&asked, date);
+            if let Some(price) = price {
+                kind = self.got.facts.charge_kinds.number(ChargeKind { currency: price.currency, ..asked });
+            }
             let at = |of: fn(&UnitPrice, Amount) -> Option<Amount>| price.zip(charge.quantity).and_then(|(p, q)| of(&p, q));
             cost = at(UnitPrice::cost);
             list_cost = at(UnitPrice::list_cost);
@@ -283,7 +265,7 @@ impl<'r> LineReader<'r> {
             NO_DAY
         };
         let line = Line {
-            kind: self.got.facts.charge_kinds.number(kind),
+            kind,
             day,
             start,
             end,
@@ -298,6 +280,52 @@ impl<'r> LineReader<'r> {
             row: charge.row,
         };
         self.got.facts.lines.push(line);
+    }
+
+    /// The number of a row's kind, before a book's price says in which currency its cost is computed.
+    fn kind(&mut self, charge: &Charge<'_>, source: &SourceInfo, date: NaiveDate) -> u32 {
+        let optional =
+            [charge.model, charge.api_key_id, charge.sub_account, charge.label, charge.service_tier, charge.sku, charge.meter];
+        let words = optional.map(Option::unwrap_or_default);
+        let PageMark { source: number, report, .. } = self.mark;
+        let Charge { batch, currency, category, basis, precision, .. } = *charge;
+        let rest = (number, report, day_number(date), batch, currency, category, basis, precision);
+        if let Some(known) = self.kinds.find(&self.got.facts.symbols, &words, &rest) {
+            return known;
+        }
+        let [model, api_key_id, sub_account, label, service_tier, sku, meter] = words;
+        let (provider, account) = (source.provider, source.account);
+        let (namer, symbols) = (&mut self.namer, &mut self.got.facts.symbols);
+        let mut named = |kind, name| namer.name(symbols, self.reference, kind, (provider, account), Some(name), date);
+        let model = named(NameKind::Model, model);
+        let api_key_id = named(NameKind::ApiKey, api_key_id);
+        let sub_account = named(NameKind::SubAccount, sub_account);
+        let meter = match meter {
+            "" => self.namer.meter(symbols, self.reference, provider, model, date),
+            meter => symbols.number(meter),
+        };
+        let kind = ChargeKind {
+            source: number,
+            report,
+            provider,
+            // The job's name of the account stands, so that all its reports agree.
+            account,
+            sub_account,
+            api_key_id,
+            label: symbols.number(label),
+            model,
+            service_tier: symbols.number(service_tier),
+            batch,
+            sku: symbols.number(sku),
+            meter,
+            currency,
+            category,
+            basis,
+            precision,
+        };
+        let known = self.got.facts.charge_kinds.number(kind);
+        self.kinds.keep(&mut self.got.facts.symbols, &words, rest, known);
+        known
     }
 
     /// The book's price for a line whose provider has no cost data (contract 3.3, `computed`).

@@ -1,6 +1,7 @@
 //! Verbs: pure, synchronous functions from the snapshot to rows. No adapters, no I/O, no async.
 
 pub mod alerts;
+mod alike;
 pub mod attribute;
 pub mod booking;
 pub mod buckets;

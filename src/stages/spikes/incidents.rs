@@ -1,8 +1,9 @@
 //! Flagged hours into incidents: what belongs together is one, with who made it and what it will cost.
 
+use super::hours::{Billed, Cell, HOUR, TeamNumber, Teams, plus, within};
 use super::id_of;
 use super::replay::{Judged, Point, replay};
-use super::series::{Cell, Evidence, HOUR, Series, Teams, instant, plus, series_of, until};
+use super::series::{Evidence, Series, instant, of_cells, until};
 use super::verdict::Baseline;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::spike::{Contributor, Scope, Settings, Spike, SpikeRule, SpikeState};
@@ -42,9 +43,10 @@ pub(super) fn incidents(
     facts: &Facts,
     reference: &Reference,
     settings: &Settings,
-    cells: &BTreeMap<(u32, i64), Cell>,
+    ledger: &[Cell],
+    billed: &Billed,
 ) -> Vec<Spike> {
-    let series = series_of(facts, reference, settings);
+    let series = of_cells(facts, reference, settings, ledger, billed);
     let judged: Vec<(Vec<Point>, Vec<Judged>)> = series
         .iter()
         .map(|series| {
@@ -59,18 +61,24 @@ pub(super) fn incidents(
         heats.extend(heats_of(number, series, points, judged, quiet));
     }
     let clusters = cluster(&series, heats, quiet);
-    let mut teams = Teams::default();
-    let makers = |cluster: &Cluster, from: i64, to: i64, teams: &mut Teams| {
-        let mut parts: BTreeMap<[String; 4], Amount> = BTreeMap::new();
-        for ((kind, at), cell) in cells.iter().filter(|((_, at), cell)| from <= *at && *at < to && !cell.amount.is_zero()) {
-            let entry = facts.entry_kinds.all()[*kind as usize];
-            let text = |sym| facts.symbols.text(sym).to_string();
-            let provider = facts.symbols.text(entry.provider);
-            if entry.currency == cluster.currency && (cluster.provider.is_empty() || provider == cluster.provider) {
-                let team = teams.of(facts, reference, *kind, *at);
-                let sum = parts.entry([team, text(entry.api_key_id), text(entry.model), text(entry.client)]).or_default();
+    let mut teams = Teams::new(facts, reference);
+    let makers = |cluster: &Cluster, from: i64, to: i64, teams: &mut Teams<'_>| {
+        let mut sums: BTreeMap<(u32, TeamNumber), Amount> = BTreeMap::new();
+        for cell in within(ledger, from, to).iter().filter(|cell| !cell.amount.is_zero()) {
+            let entry = facts.entry_kinds.all()[cell.kind as usize];
+            let own = cluster.provider.is_empty() || facts.symbols.text(entry.provider) == cluster.provider;
+            if own && entry.currency == cluster.currency {
+                let sum = sums.entry((cell.kind, teams.of_entry(cell.kind, cell.at))).or_default();
                 *sum = plus(*sum, cell.amount);
             }
+        }
+        let mut parts: BTreeMap<[String; 4], Amount> = BTreeMap::new();
+        for ((kind, team), amount) in sums {
+            let entry = facts.entry_kinds.all()[kind as usize];
+            let text = |sym| facts.symbols.text(sym).to_string();
+            let names = [teams.name(team).to_string(), text(entry.api_key_id), text(entry.model), text(entry.client)];
+            let sum = parts.entry(names).or_default();
+            *sum = plus(*sum, amount);
         }
         parts
     };

@@ -2,6 +2,7 @@
 
 pub mod detector;
 pub mod grade;
+mod hours;
 mod incidents;
 pub mod replay;
 mod rules;
@@ -21,9 +22,9 @@ use std::collections::BTreeSet;
 /// same snapshot gives the same incidents with the same ids, whichever job reads it.
 pub fn spikes(facts: &Facts, reference: &Reference, settings: &Settings) -> Vec<Spike> {
     let until = series::until(reference);
-    let cells = series::ledger_cells(facts, until);
-    let mut found = incidents::incidents(facts, reference, settings, &cells);
-    found.extend(rules::rules(facts, reference, settings, &cells, until));
+    let (ledger, billed) = (hours::of_ledger(facts, until), hours::of_providers(facts, until));
+    let mut found = incidents::incidents(facts, reference, settings, &ledger, &billed);
+    found.extend(rules::rules(facts, reference, settings, &ledger, &billed, until));
     found.sort_by(|a, b| (a.opened_at, a.rule, &a.spike_id).cmp(&(b.opened_at, b.rule, &b.spike_id)));
     found
 }
@@ -53,7 +54,7 @@ pub fn settle(outcome: &mut Outcome) {
         let mut open = false;
         for slice in slices.iter().filter(own) {
             open |= matches!(slice.status, Tie::Provisional | Tie::Missing);
-            billed = series::plus(billed, slice.provider_total.unwrap_or_default());
+            billed = hours::plus(billed, slice.provider_total.unwrap_or_default());
             seen.insert(slice.charge_date);
         }
         if open || !days.iter().all(|day| seen.contains(&day)) {

@@ -1,14 +1,14 @@
 //! Rules that need no baseline (contract 4.7): new, dormant, unowned, revoked and old keys, budgets, silence,
 //! failed calls. Each looks at the ledger by hour, and at what providers bill on keys that it never saw; none fires on money below the threshold of one hot hour.
 
+use super::hours::{Billed, Cell, DAY, HOUR, TeamNumber, Teams, plus};
 use super::id_of;
-use super::series::{Cell, DAY, HOUR, Teams, instant, plus};
+use super::series::instant;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{day_of, month_start};
 use crate::domain::spike::{Contributor, Settings, Spike, SpikeRule, SpikeState};
 use crate::domain::teams::Owned;
-use crate::domain::usage::ChargeCategory;
-use crate::stages::facts::{Facts, NO_AMOUNT};
+use crate::stages::facts::Facts;
 use crate::stages::reference::Reference;
 use chrono::{DateTime, Months, NaiveTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,98 +25,120 @@ const FAILED_MIN: u64 = 20;
 const FAILED_PART: u64 = 50;
 const FAILED_TIMES: u64 = 5;
 
-/// The ledger by hour with its names.
-struct Use<'f> {
-    at: i64,
+/// Who uses what: one entry for each distinct combination, in the order of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Who<'f> {
     provider: &'f str,
     api_key_id: &'f str,
     model: &'f str,
     client: &'f str,
-    team: String,
     currency: Currency,
+}
+
+/// The use of one hour.
+#[derive(Clone, Copy)]
+struct Use {
+    at: i64,
+    /// Index into [`Context::who`].
+    who: usize,
+    team: TeamNumber,
     cell: Cell,
+}
+
+/// What all rules look at: uses in order of time, and of names within an hour.
+struct Context<'r, 'f> {
+    reference: &'r Reference,
+    settings: &'r Settings,
+    until: i64,
+    teams: Teams<'f>,
+    who: Vec<Who<'f>>,
+    uses: Vec<Use>,
 }
 
 pub(super) fn rules(
     facts: &Facts,
     reference: &Reference,
     settings: &Settings,
-    cells: &BTreeMap<(u32, i64), Cell>,
+    ledger: &[Cell],
+    billed: &Billed,
     until: i64,
 ) -> Vec<Spike> {
-    let mut teams = Teams::default();
-    let mut uses: Vec<Use<'_>> = cells
+    let text = |sym| facts.symbols.text(sym);
+    let entries = facts.entry_kinds.all().iter().map(|kind| Who {
+        provider: text(kind.provider),
+        api_key_id: text(kind.api_key_id),
+        model: text(kind.model),
+        client: text(kind.client),
+        currency: kind.currency,
+    });
+    let entries: Vec<Who<'_>> = entries.collect();
+    let charges = facts.charge_kinds.all().iter().map(|kind| Who {
+        provider: text(kind.provider),
+        api_key_id: text(kind.api_key_id),
+        model: text(kind.model),
+        client: "",
+        currency: kind.currency,
+    });
+    let charges: Vec<Who<'_>> = charges.collect();
+    let mut who: Vec<Who<'_>> = entries.iter().chain(&charges).copied().collect();
+    who.sort_unstable();
+    who.dedup();
+    let places = |of: &[Who<'_>]| -> Vec<usize> { of.iter().map(|one| who.binary_search(one).unwrap_or(0)).collect() };
+    let (entry_places, charge_places) = (places(&entries), places(&charges));
+
+    let mut teams = Teams::new(facts, reference);
+    let mut uses: Vec<Use> = Vec::with_capacity(ledger.len());
+    let used_keys: BTreeSet<(&str, &str)> = ledger
         .iter()
-        .map(|((number, at), cell)| {
-            let kind = facts.entry_kinds.all()[*number as usize];
-            let text = |sym| facts.symbols.text(sym);
-            Use {
-                at: *at,
-                provider: text(kind.provider),
-                api_key_id: text(kind.api_key_id),
-                model: text(kind.model),
-                client: text(kind.client),
-                team: teams.of(facts, reference, *number, *at),
-                currency: kind.currency,
-                cell: *cell,
-            }
-        })
+        .map(|cell| cell.kind)
+        .collect::<BTreeSet<u32>>()
+        .into_iter()
+        .filter_map(|kind| entries.get(kind as usize))
+        .map(|one| (one.provider, one.api_key_id))
         .collect();
-    uses.extend(unseen(facts, reference, until, &uses));
-    uses.sort_by(|a, b| (a.at, a.provider, a.api_key_id, a.model).cmp(&(b.at, b.provider, b.api_key_id, b.model)));
-    let context = Context { reference, settings, until };
-    let mut found = keys(&context, &uses);
-    found.extend(budgets(&context, &uses));
-    found.extend(silences(&context, &uses));
-    found.extend(failures(&context, &uses));
+    for cell in ledger {
+        let who = entry_places.get(cell.kind as usize).copied().unwrap_or(0);
+        uses.push(Use { at: cell.at, who, team: teams.of_entry(cell.kind, cell.at), cell: *cell });
+    }
+    // What providers bill on keys that the ledger never saw: a key that leaked is used by nobody of ours.
+    let leaked: Vec<bool> =
+        charges.iter().map(|one| !one.api_key_id.is_empty() && !used_keys.contains(&(one.provider, one.api_key_id))).collect();
+    for cell in billed.hours.iter().chain(&billed.days).chain(&billed.longer) {
+        if leaked.get(cell.kind as usize) == Some(&true) {
+            let who = charge_places.get(cell.kind as usize).copied().unwrap_or(0);
+            uses.push(Use { at: cell.at, who, team: teams.of_charge(cell.kind, cell.at), cell: *cell });
+        }
+    }
+    uses.sort_by_key(|one| (one.at, one.who));
+    let context = Context { reference, settings, until, teams, who, uses };
+    let mut found = keys(&context);
+    found.extend(budgets(&context));
+    found.extend(silences(&context));
+    found.extend(failures(&context));
     found
 }
 
-/// What providers bill on keys that the ledger never saw: a key that leaked is used by nobody of ours.
-fn unseen<'f>(facts: &'f Facts, reference: &Reference, until: i64, uses: &[Use<'f>]) -> Vec<Use<'f>> {
-    let seen: BTreeSet<(&str, &str)> = uses.iter().map(|one| (one.provider, one.api_key_id)).collect();
-    let mut found: BTreeMap<(u32, i64), Use<'f>> = BTreeMap::new();
-    for line in facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.start < until) {
-        let kind = facts.charge_kind(line);
-        let text = |sym| facts.symbols.text(sym);
-        let (provider, api_key_id) = (text(kind.provider), text(kind.api_key_id));
-        if kind.category != ChargeCategory::Usage || api_key_id.is_empty() || seen.contains(&(provider, api_key_id)) {
-            continue;
-        }
-        let at = if line.end - line.start <= HOUR { line.start.div_euclid(HOUR) * HOUR } else { i64::from(line.day) * DAY };
-        let owner = reference.teams.owner(Owned::ApiKey, provider, api_key_id, day_of(line.day));
-        let one = found.entry((line.kind, at)).or_insert_with(|| Use {
-            at,
-            provider,
-            api_key_id,
-            model: text(kind.model),
-            client: "",
-            team: owner.map_or(String::new(), |owner| owner.team.clone()),
-            currency: kind.currency,
-            cell: Cell::default(),
-        });
-        one.cell.amount = plus(one.cell.amount, Amount::from_atto(line.cost));
-        one.cell.calls += 1;
-    }
-    found.into_values().collect()
-}
-
-struct Context<'r> {
-    reference: &'r Reference,
-    settings: &'r Settings,
-    until: i64,
-}
-
 /// Uses that one rule counts together.
-struct Case<'u> {
+struct Case {
     rule: SpikeRule,
-    uses: Vec<&'u Use<'u>>,
+    uses: Vec<Use>,
 }
 
-impl Context<'_> {
+impl<'f> Context<'_, 'f> {
+    fn of(&self, one: &Use) -> Who<'f> {
+        self.who.get(one.who).copied().unwrap_or(Who {
+            provider: "",
+            api_key_id: "",
+            model: "",
+            client: "",
+            currency: Currency::USD,
+        })
+    }
+
     /// The incident of a case; none where its money is below that of one hot hour.
-    fn spike(&self, case: &Case<'_>, series: String, model: &str, baseline: &str) -> Option<Spike> {
+    fn spike(&self, case: &Case, series: String, model: &str, baseline: &str) -> Option<Spike> {
         let (first, last) = (case.uses.first()?, case.uses.last()?);
+        let who = self.of(first);
         let actual = case.uses.iter().map(|one| one.cell.amount).fold(Amount::ZERO, plus);
         if actual < self.settings.thresholds.money || actual.is_zero() {
             return None;
@@ -127,17 +149,17 @@ impl Context<'_> {
         Some(Spike {
             spike_id: id_of(&[
                 case.rule.name(),
-                first.currency.code(),
-                first.provider,
-                first.api_key_id,
+                who.currency.code(),
+                who.provider,
+                who.api_key_id,
                 model,
                 &opened_at.to_rfc3339(),
             ]),
             rule: case.rule,
             series,
-            provider: first.provider.to_string(),
-            team: if same_team { first.team.clone() } else { String::new() },
-            api_key_id: first.api_key_id.to_string(),
+            provider: who.provider.to_string(),
+            team: if same_team { self.teams.name(first.team).to_string() } else { String::new() },
+            api_key_id: who.api_key_id.to_string(),
             model: model.to_string(),
             opened_at,
             detected_at: instant(first.at + HOUR),
@@ -150,90 +172,119 @@ impl Context<'_> {
             score: None,
             projected: None,
             projected_until: None,
-            contributors: contributors(&case.uses),
+            contributors: self.contributors(&case.uses),
             baseline: baseline.to_string(),
             provisional: false,
-            currency: first.currency,
+            currency: who.currency,
         })
     }
-}
 
-fn contributors(uses: &[&Use<'_>]) -> Vec<Contributor> {
-    let mut parts: BTreeMap<[&str; 4], Amount> = BTreeMap::new();
-    for one in uses.iter().filter(|one| !one.cell.amount.is_zero()) {
-        let sum = parts.entry([&one.team, one.api_key_id, one.model, one.client]).or_default();
-        *sum = plus(*sum, one.cell.amount);
+    fn contributors(&self, uses: &[Use]) -> Vec<Contributor> {
+        let mut sums: BTreeMap<(TeamNumber, usize), Amount> = BTreeMap::new();
+        for one in uses.iter().filter(|one| !one.cell.amount.is_zero()) {
+            let sum = sums.entry((one.team, one.who)).or_default();
+            *sum = plus(*sum, one.cell.amount);
+        }
+        let mut parts: BTreeMap<[&str; 4], Amount> = BTreeMap::new();
+        for ((team, who), amount) in sums {
+            let Some(who) = self.who.get(who) else { continue };
+            let sum = parts.entry([self.teams.name(team), who.api_key_id, who.model, who.client]).or_default();
+            *sum = plus(*sum, amount);
+        }
+        let mut found: Vec<Contributor> = parts
+            .into_iter()
+            .map(|([team, api_key_id, model, client], amount)| Contributor {
+                team: team.to_string(),
+                api_key_id: api_key_id.to_string(),
+                model: model.to_string(),
+                client: client.to_string(),
+                amount,
+            })
+            .collect();
+        found.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| a.cmp(b)));
+        found.truncate(super::incidents::TOP);
+        found
     }
-    let mut found: Vec<Contributor> = parts
-        .into_iter()
-        .map(|([team, api_key_id, model, client], amount)| Contributor {
-            team: team.to_string(),
-            api_key_id: api_key_id.to_string(),
-            model: model.to_string(),
-            client: client.to_string(),
-            amount,
-        })
-        .collect();
-    found.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| a.cmp(b)));
-    found.truncate(super::incidents::TOP);
-    found
 }
 
 /// New model, dormant, unowned, revoked and old: one key at a time.
-fn keys(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
-    let mut by_key: BTreeMap<(&str, &str, Currency), Vec<&Use<'_>>> = BTreeMap::new();
-    for one in uses.iter().filter(|one| !one.api_key_id.is_empty()) {
-        by_key.entry((one.provider, one.api_key_id, one.currency)).or_default().push(one);
+fn keys(context: &Context<'_, '_>) -> Vec<Spike> {
+    let mut numbers: BTreeMap<(&str, &str, Currency), usize> = BTreeMap::new();
+    let mut groups: Vec<Vec<Use>> = Vec::new();
+    let of_who: Vec<Option<usize>> = context
+        .who
+        .iter()
+        .map(|who| {
+            let key = (who.provider, who.api_key_id, who.currency);
+            let new = || {
+                groups.push(Vec::new());
+                groups.len() - 1
+            };
+            (!who.api_key_id.is_empty()).then(|| *numbers.entry(key).or_insert_with(new))
+        })
+        .collect();
+    for one in &context.uses {
+        let group = of_who.get(one.who).copied().flatten();
+        if let Some(uses) = group.and_then(|group| groups.get_mut(group)) {
+            uses.push(*one);
+        }
     }
     let teams = &context.reference.teams;
     // Where the map knows no key at all, not owning one says nothing.
     let maps_keys = teams.owners.keys().any(|(owned, ..)| *owned == Owned::ApiKey);
     let mut found = Vec::new();
-    for ((provider, key, _), uses) in by_key {
+    for ((provider, key, _), group) in numbers {
+        let Some(uses) = groups.get(group).filter(|uses| !uses.is_empty()) else { continue };
         let series = || format!("provider {provider}, key {key}");
-        let owner = |at: i64| {
-            let day = day_of(i32::try_from(at.div_euclid(DAY)).unwrap_or(0));
-            teams.owner(Owned::ApiKey, provider, key, day)
-        };
         let known = teams.knows(Owned::ApiKey, provider, key);
-        let outside: Vec<&Use<'_>> = uses.iter().filter(|one| owner(one.at).is_none()).copied().collect();
+        let mut owned: BTreeMap<i64, bool> = BTreeMap::new();
+        let mut is_owned = |at: i64| {
+            let day = at.div_euclid(DAY);
+            let owner = || teams.owner(Owned::ApiKey, provider, key, day_of(i32::try_from(day).unwrap_or(0)));
+            *owned.entry(day).or_insert_with(|| owner().is_some())
+        };
+        let outside: Vec<Use> = uses.iter().filter(|one| !is_owned(one.at)).copied().collect();
         if known {
             let case = Case { rule: SpikeRule::RevokedKey, uses: outside };
             found.extend(context.spike(&case, series(), "", "the days of its owners in the team map"));
-        } else if maps_keys && outside.iter().all(|one| one.team.is_empty()) {
+        } else if maps_keys && outside.iter().all(|one| context.teams.name(one.team).is_empty()) {
             let case = Case { rule: SpikeRule::UnownedKey, uses: outside };
             found.extend(context.spike(&case, series(), "", "the team map"));
         }
-        found.extend(new_models(context, &uses, provider, key));
-        found.extend(awake(context, &uses, series()));
-        found.extend(old_key(context, &uses, provider, key));
+        found.extend(new_models(context, uses, provider, key));
+        found.extend(awake(context, uses, series()));
+        found.extend(old_key(context, uses, provider, key));
     }
     found
 }
 
-fn new_models(context: &Context<'_>, uses: &[&Use<'_>], provider: &str, key: &str) -> Vec<Spike> {
+fn new_models(context: &Context<'_, '_>, uses: &[Use], provider: &str, key: &str) -> Vec<Spike> {
     let Some(first) = uses.first() else { return Vec::new() };
-    let models: BTreeSet<&str> = uses.iter().map(|one| one.model).filter(|model| !model.is_empty()).collect();
-    let case = |model: &str| {
-        let own: Vec<&Use<'_>> = uses.iter().filter(|one| one.model == model).copied().collect();
-        let start = own.first().map(|one| one.at).filter(|at| at - first.at >= OLD_KEY)?;
+    // The start of each model that is new on an old key.
+    let mut starts: BTreeMap<&str, i64> = BTreeMap::new();
+    for one in uses {
+        starts.entry(context.of(one).model).or_insert(one.at);
+    }
+    starts.retain(|model, start| !model.is_empty() && *start - first.at >= OLD_KEY);
+    let case = |(model, start): (&str, i64)| {
         // The first two days tell; after that the model belongs to the key.
-        let new: Vec<&Use<'_>> = own.into_iter().filter(|one| one.at - start < 2 * DAY).collect();
+        let is_new = |one: &&Use| (start..start + 2 * DAY).contains(&one.at) && context.of(one).model == model;
+        let new: Vec<Use> = uses.iter().filter(is_new).copied().collect();
         let series = format!("provider {provider}, key {key}, model {model}");
         context.spike(&Case { rule: SpikeRule::NewModel, uses: new }, series, model, "models that the key used before")
     };
-    models.into_iter().filter_map(case).collect()
+    starts.into_iter().filter_map(case).collect()
 }
 
 /// The two days after each pause that makes a key dormant.
-fn awake(context: &Context<'_>, uses: &[&Use<'_>], series: String) -> Vec<Spike> {
+fn awake(context: &Context<'_, '_>, uses: &[Use], series: String) -> Vec<Spike> {
     let pause = i64::from(context.settings.dormant_days) * DAY;
     let mut found = Vec::new();
     for (before, after) in uses.iter().zip(uses.iter().skip(1)) {
         if after.at - before.at < pause {
             continue;
         }
-        let woken: Vec<&Use<'_>> = uses.iter().filter(|one| (0..2 * DAY).contains(&(one.at - after.at))).copied().collect();
+        let woken: Vec<Use> = uses.iter().filter(|one| (0..2 * DAY).contains(&(one.at - after.at))).copied().collect();
         let baseline = format!("no call for {} days", (after.at - before.at) / DAY);
         found.extend(context.spike(&Case { rule: SpikeRule::DormantKey, uses: woken }, series.clone(), "", &baseline));
     }
@@ -241,13 +292,13 @@ fn awake(context: &Context<'_>, uses: &[&Use<'_>], series: String) -> Vec<Spike>
 }
 
 /// Spend on a key after the limit of its age, which counts from the `from` of its owner in the team map.
-fn old_key(context: &Context<'_>, uses: &[&Use<'_>], provider: &str, key: &str) -> Option<Spike> {
+fn old_key(context: &Context<'_, '_>, uses: &[Use], provider: &str, key: &str) -> Option<Spike> {
     let limit = i64::from(context.settings.rotate_days?) * DAY;
     let last = uses.last()?;
     let day = day_of(i32::try_from(last.at.div_euclid(DAY)).unwrap_or(0));
     let from = context.reference.teams.owner(Owned::ApiKey, provider, key, day)?.days.from;
     let born = from.and_time(NaiveTime::MIN).and_utc().timestamp();
-    let late: Vec<&Use<'_>> = uses.iter().filter(|one| one.at - born >= limit).copied().collect();
+    let late: Vec<Use> = uses.iter().filter(|one| one.at - born >= limit).copied().collect();
     // An entry without `from` says nothing of the key's age.
     let dated = from > chrono::NaiveDate::default();
     let series = format!("provider {provider}, key {key}");
@@ -256,19 +307,21 @@ fn old_key(context: &Context<'_>, uses: &[&Use<'_>], provider: &str, key: &str) 
 }
 
 /// The month that the run speaks for, against each budget.
-fn budgets(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
+fn budgets(context: &Context<'_, '_>) -> Vec<Spike> {
     let today = instant(context.until - 1).date_naive();
     let start = month_start(today);
     let Some(end) = start.checked_add_months(Months::new(1)) else { return Vec::new() };
     let [from, to] = [start, end].map(|day| day.and_time(NaiveTime::MIN).and_utc());
     let days_known = context.reference.window.from <= start;
     let case = |budget: &crate::domain::spike::Budget| {
-        let own: Vec<&Use<'_>> = uses
-            .iter()
-            .filter(|one| one.at >= from.timestamp() && one.currency == budget.currency)
-            .filter(|one| budget.provider.is_empty() || one.provider == budget.provider)
-            .filter(|one| budget.team.is_empty() || one.team == budget.team)
-            .collect();
+        let is_own = |one: &&Use| {
+            let who = context.of(one);
+            one.at >= from.timestamp()
+                && who.currency == budget.currency
+                && (budget.provider.is_empty() || who.provider == budget.provider)
+                && (budget.team.is_empty() || context.teams.name(one.team) == budget.team)
+        };
+        let own: Vec<Use> = context.uses.iter().filter(is_own).copied().collect();
         let actual = own.iter().map(|one| one.cell.amount).fold(Amount::ZERO, plus);
         let month_end = at_rate(actual, from, instant(context.until), to)?;
         let mut so_far = Amount::ZERO;
@@ -309,7 +362,7 @@ fn budgets(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
             score: None,
             projected: Some(month_end),
             projected_until: Some(to),
-            contributors: contributors(&own),
+            contributors: context.contributors(&own),
             baseline: format!("budget of {start}"),
             provisional: true,
             currency: budget.currency,
@@ -324,16 +377,50 @@ fn at_rate(amount: Amount, from: DateTime<Utc>, now: DateTime<Utc>, to: DateTime
     amount.mul_div(i128::from((to - from).num_seconds()), i128::from(past))
 }
 
-/// Providers that were called every day and are not any more, while the ledger goes on with others.
-fn silences(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
-    let mut hours: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-    for one in uses {
-        hours.entry(one.provider).or_default().insert(one.at);
+/// What was used of a provider in an hour.
+struct ProviderHour {
+    at: i64,
+    calls: u64,
+    failed: u64,
+    /// Of the last use by name in it.
+    currency: Currency,
+}
+
+/// The hours of each provider in which it was used, in order of time.
+fn by_provider<'f>(context: &Context<'_, 'f>) -> BTreeMap<&'f str, Vec<ProviderHour>> {
+    let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+    let of_who: Vec<usize> = context
+        .who
+        .iter()
+        .map(|who| {
+            let next = numbers.len();
+            *numbers.entry(who.provider).or_insert(next)
+        })
+        .collect();
+    let mut hours: Vec<Vec<ProviderHour>> = numbers.iter().map(|_| Vec::new()).collect();
+    for one in &context.uses {
+        let Some(own) = of_who.get(one.who).and_then(|number| hours.get_mut(*number)) else { continue };
+        let (calls, failed, currency) = (one.cell.calls, one.cell.failed, context.of(one).currency);
+        match own.last_mut() {
+            Some(hour) if hour.at == one.at => {
+                hour.calls += calls;
+                hour.failed += failed;
+                hour.currency = currency;
+            }
+            _ => own.push(ProviderHour { at: one.at, calls, failed, currency }),
+        }
     }
+    let own = |(name, number): (&'f str, usize)| Some((name, std::mem::take(hours.get_mut(number)?)));
+    numbers.into_iter().filter_map(own).filter(|(_, hours)| !hours.is_empty()).collect()
+}
+
+/// Providers that were called every day and are not any more, while the ledger goes on with others.
+fn silences(context: &Context<'_, '_>) -> Vec<Spike> {
+    let hours = by_provider(context);
     let mut found = Vec::new();
     for (provider, own) in &hours {
-        let Some(last) = own.last().copied() else { continue };
-        let recent: Vec<i64> = own.range(last - 14 * DAY..).copied().collect();
+        let Some(last) = own.last().map(|hour| hour.at) else { continue };
+        let recent: Vec<i64> = own.iter().map(|hour| hour.at).filter(|at| *at >= last - 14 * DAY).collect();
         let days: BTreeSet<i64> = recent.iter().map(|at| at.div_euclid(DAY)).collect();
         let longest = recent.iter().zip(recent.iter().skip(1)).map(|(a, b)| b - a).max().unwrap_or(0);
         let quiet = context.until - (last + HOUR);
@@ -341,11 +428,11 @@ fn silences(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
             continue;
         }
         // If the ledger has nothing of anybody, the ledger is silent and not the provider.
-        let others = uses.iter().filter(|one| one.provider != *provider && one.at > last).count();
-        if others == 0 {
+        let others = hours.iter().any(|(other, hours)| other != provider && hours.last().is_some_and(|hour| hour.at > last));
+        if !others {
             continue;
         }
-        let Some(like) = uses.iter().rev().find(|one| one.provider == *provider) else { continue };
+        let currency = own.last().map_or(Currency::USD, |hour| hour.currency);
         let opened_at = instant(last + HOUR);
         found.push(Spike {
             spike_id: id_of(&[SpikeRule::Silence.name(), provider, &opened_at.to_rfc3339()]),
@@ -369,25 +456,20 @@ fn silences(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
             contributors: Vec::new(),
             baseline: format!("longest pause of 14 days: {} hours", longest / HOUR - 1),
             provisional: true,
-            currency: like.currency,
+            currency,
         });
     }
     found
 }
 
 /// Hours in which most calls to a provider failed, and far more than usual.
-fn failures(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
-    let mut hours: BTreeMap<&str, BTreeMap<i64, (u64, u64)>> = BTreeMap::new();
-    for one in uses {
-        let (failed, calls) = hours.entry(one.provider).or_default().entry(one.at).or_default();
-        *failed += one.cell.failed;
-        *calls += one.cell.calls;
-    }
+fn failures(context: &Context<'_, '_>) -> Vec<Spike> {
+    let hours = by_provider(context);
     let mut found: Vec<Spike> = Vec::new();
     for (provider, hours) in &hours {
         let mut known: Vec<u64> = Vec::new();
         let mut run: Option<usize> = None;
-        for (at, (failed, calls)) in hours {
+        for ProviderHour { at, failed, calls, .. } in hours {
             let usual = known.get(known.len() / 2).copied().unwrap_or(0);
             let surge = *failed >= FAILED_MIN && failed * 100 >= calls * FAILED_PART && *failed >= usual * FAILED_TIMES;
             if !surge {
@@ -412,7 +494,7 @@ fn failures(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
                 continue;
             }
             run = Some(found.len());
-            let Some(like) = uses.iter().find(|one| one.provider == *provider) else { continue };
+            let currency = hours.first().map_or(Currency::USD, |hour| hour.currency);
             found.push(Spike {
                 spike_id: id_of(&[SpikeRule::Errors.name(), provider, &instant(*at).to_rfc3339()]),
                 rule: SpikeRule::Errors,
@@ -435,7 +517,7 @@ fn failures(context: &Context<'_>, uses: &[Use<'_>]) -> Vec<Spike> {
                 contributors: Vec::new(),
                 baseline: "failed calls in an hour with calls".to_string(),
                 provisional: false,
-                currency: like.currency,
+                currency,
             });
         }
     }

@@ -1,23 +1,17 @@
 //! Series of spend from the snapshot (contract 4.7): what the ledger expects by the hour, fresh, and what
 //! providers say by the hour or day, true. Currencies are never added.
 
+use super::hours::{Billed, Cell, DAY, HOUR, Teams, of_ledger, of_providers, plus};
 use super::replay::Point;
-use crate::domain::ledger::Status;
-use crate::domain::money::Amount;
-use crate::domain::period::{day_number, day_of};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::period::day_number;
 use crate::domain::spike::{Scope, SeriesKey, Settings};
-use crate::domain::teams::Owned;
-use crate::domain::usage::ChargeCategory;
-use crate::stages::drift::team_of_kind;
-use crate::stages::facts::{Facts, NO_AMOUNT};
+use crate::stages::facts::Facts;
 use crate::stages::reference::Reference;
 use crate::stages::symbols::{NONE, Sym};
 use chrono::{DateTime, Utc};
 use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, BTreeSet};
-
-pub const HOUR: i64 = 3_600;
-pub const DAY: i64 = 86_400;
 
 /// Where a series comes from. The order is that in which they are believed to open an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,35 +66,6 @@ pub(super) fn instant(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }
 
-/// Amounts are limited where they are read, so a sum that does not fit is a bug elsewhere; it stays as it was.
-pub(super) fn plus(sum: Amount, more: Amount) -> Amount {
-    sum.checked_add(more).unwrap_or(sum)
-}
-
-/// One kind of ledger entry in one hour.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cell {
-    pub amount: Amount,
-    pub calls: u64,
-    /// Calls that ended as an error or a timeout.
-    pub failed: u64,
-}
-
-/// The ledger by kind of entry and hour, up to the last full hour.
-pub(super) fn ledger_cells(facts: &Facts, until: i64) -> BTreeMap<(u32, i64), Cell> {
-    let mut cells: HashMap<(u32, i64), Cell> = HashMap::new();
-    for entry in facts.entries.iter().filter(|entry| !entry.duplicate && entry.start < until) {
-        let cell = cells.entry((entry.kind, entry.start.div_euclid(HOUR) * HOUR)).or_default();
-        let status = facts.entry_kind(entry).status;
-        cell.calls += 1;
-        cell.failed += u64::from(matches!(status, Status::Error | Status::Timeout));
-        if status == Status::Ok {
-            cell.amount = plus(cell.amount, entry.cost);
-        }
-    }
-    cells.into_iter().collect()
-}
-
 /// The end of the last hour that is over.
 pub(super) fn until(reference: &Reference) -> i64 {
     let end = reference.window.to.and_time(chrono::NaiveTime::MIN).and_utc().timestamp();
@@ -111,142 +76,148 @@ pub(super) fn until(reference: &Reference) -> i64 {
 /// Sorted by key and evidence.
 pub fn series_of(facts: &Facts, reference: &Reference, settings: &Settings) -> Vec<Series> {
     let until = until(reference);
-    let mut sums = Sums { totals: HashMap::new() };
-    let cells = ledger_cells(facts, until);
-    let mut teams = Teams::default();
-    for ((kind, at), cell) in &cells {
-        if cell.amount.is_zero() {
-            continue;
-        }
-        let parts = facts.entry_kinds.all()[*kind as usize];
-        let team = teams.of(facts, reference, *kind, *at);
-        sums.add(
-            facts,
-            Evidence::Ledger,
-            *at,
-            [parts.provider, parts.api_key_id, parts.model],
-            &team,
-            parts.currency,
-            cell.amount,
-        );
+    of_cells(facts, reference, settings, &of_ledger(facts, until), &of_providers(facts, until))
+}
+
+pub(super) fn of_cells(
+    facts: &Facts,
+    reference: &Reference,
+    settings: &Settings,
+    ledger: &[Cell],
+    billed: &Billed,
+) -> Vec<Series> {
+    let until = until(reference);
+    let mut sums = Sums::new(Teams::new(facts, reference));
+    for cell in ledger.iter().filter(|cell| !cell.amount.is_zero()) {
+        sums.entry(facts, cell);
     }
-    provider_sums(facts, reference, until, &mut sums);
+    for (evidence, cells) in [(Evidence::ProviderHours, &billed.hours), (Evidence::ProviderDays, &billed.days)] {
+        for cell in cells {
+            sums.charge(facts, evidence, cell);
+        }
+    }
     let known_days = known_days(facts, reference);
     let from = reference.window.from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp();
     // The ledger speaks from its first row on; before, nothing is known.
-    let first = cells.keys().map(|(_, at)| *at).min().unwrap_or(from).max(from);
+    let first = ledger.first().map_or(from, |cell| cell.at).max(from);
     let mut found = Vec::new();
-    let sorted: BTreeMap<_, _> = sums.totals.into_iter().collect();
-    for ((key, evidence), values) in sorted {
+    for ((key, evidence), values) in sums.by_name(facts) {
         let step = if evidence == Evidence::ProviderDays { DAY } else { HOUR };
         let least = settings.thresholds.money.mul_div(i128::from(step / HOUR), 1).unwrap_or(settings.thresholds.money);
-        if values.values().all(|value| *value < least) {
+        if values.iter().all(|(_, value)| *value < least) {
             continue;
         }
         let start = if evidence == Evidence::Ledger { first } else { from };
         let steps = (until - start).div_euclid(step).max(0);
-        let value = |at: i64| {
-            let value = values.get(&at).copied();
-            let known = evidence == Evidence::Ledger
+        let known = |at: i64| {
+            evidence == Evidence::Ledger
                 || key.scope == Scope::Total
-                || known_days.contains(&(key.provider.clone(), at.div_euclid(DAY)));
-            value.or(known.then_some(Amount::ZERO))
+                || known_days.contains(&(key.provider.as_str(), at.div_euclid(DAY)))
         };
-        let values = (0..steps).map(|number| value(start + number * step)).collect();
+        let mut values = values.into_iter().skip_while(|(at, _)| *at < start).peekable();
+        let value = |at: i64| {
+            let value = values.next_if(|(own, _)| *own == at).map(|(_, value)| value);
+            value.or_else(|| known(at).then_some(Amount::ZERO))
+        };
+        let values = (0..steps).map(|number| start + number * step).map(value).collect();
         found.push(Series { key, evidence, step_seconds: step, start, values });
     }
     found
 }
 
-/// Teams of ledger kinds by day.
-#[derive(Default)]
-pub(super) struct Teams {
-    known: HashMap<(u32, i64), String>,
+/// What makes a series, as numbers: scope, currency, provider, and the number of its team, key or model.
+type Name = (Scope, Currency, Sym, usize);
+
+/// Sums of series while cells come in order of time.
+struct Sums<'f> {
+    teams: Teams<'f>,
+    numbers: HashMap<(Name, Evidence), usize>,
+    series: Vec<(Name, Evidence, Vec<(i64, Amount)>)>,
+    /// The series that a kind is part of, by evidence and day: its team may change.
+    of_kind: HashMap<(Evidence, u32, i64), Vec<usize>>,
 }
 
-impl Teams {
-    /// The ledger's team through the map, else the key's owner; `unattributed` where neither says.
-    pub fn of(&mut self, facts: &Facts, reference: &Reference, kind: u32, at: i64) -> String {
-        let day = at.div_euclid(DAY);
-        let team = || {
-            let date = day_of(i32::try_from(day).unwrap_or(0));
-            let team = team_of_kind(facts, reference, kind, date);
-            let parts = facts.entry_kinds.all()[kind as usize];
-            let text = |sym: Sym| facts.symbols.text(sym);
-            let owner = || reference.teams.owner(Owned::ApiKey, text(parts.provider), text(parts.api_key_id), date);
-            if team.is_empty() { owner().map_or(String::new(), |owner| owner.team.clone()) } else { team }
-        };
-        self.known.entry((kind, day)).or_insert_with(team).clone()
+impl<'f> Sums<'f> {
+    fn new(teams: Teams<'f>) -> Sums<'f> {
+        Sums { teams, numbers: HashMap::new(), series: Vec::new(), of_kind: HashMap::new() }
     }
-}
 
-struct Sums {
-    totals: HashMap<(SeriesKey, Evidence), BTreeMap<i64, Amount>>,
-}
+    fn entry(&mut self, facts: &Facts, cell: &Cell) {
+        let kind = facts.entry_kinds.all()[cell.kind as usize];
+        let names = |sums: &mut Sums<'_>| {
+            let team = sums.teams.of_entry(cell.kind, cell.at);
+            (kind.currency, kind.provider, team, kind.api_key_id, kind.model)
+        };
+        self.add(Evidence::Ledger, cell, names);
+    }
 
-impl Sums {
-    #[allow(clippy::too_many_arguments)]
-    fn add(
-        &mut self,
-        facts: &Facts,
-        evidence: Evidence,
-        at: i64,
-        [provider, api_key_id, model]: [Sym; 3],
-        team: &str,
-        currency: crate::domain::money::Currency,
-        amount: Amount,
-    ) {
-        let text = |sym: Sym| facts.symbols.text(sym);
-        let provider = text(provider);
-        let mut keys = vec![SeriesKey::total(currency), SeriesKey::of(Scope::Provider, currency, provider, "")];
-        if !team.is_empty() {
-            keys.push(SeriesKey::of(Scope::Team, currency, provider, team));
+    fn charge(&mut self, facts: &Facts, evidence: Evidence, cell: &Cell) {
+        let kind = facts.charge_kinds.all()[cell.kind as usize];
+        let names = |sums: &mut Sums<'_>| {
+            let team = sums.teams.of_charge(cell.kind, cell.at);
+            (kind.currency, kind.provider, team, kind.api_key_id, kind.model)
+        };
+        self.add(evidence, cell, names);
+    }
+
+    fn add(&mut self, evidence: Evidence, cell: &Cell, names: impl Fn(&mut Self) -> (Currency, Sym, usize, Sym, Sym)) {
+        let key = (evidence, cell.kind, cell.at.div_euclid(DAY));
+        if !self.of_kind.contains_key(&key) {
+            let (currency, provider, team, api_key_id, model) = names(self);
+            let mut own: Vec<Name> = vec![(Scope::Provider, currency, provider, 0)];
+            // A total over providers would mix hours and days, so only the ledger has one.
+            if evidence == Evidence::Ledger {
+                own.push((Scope::Total, currency, NONE, 0));
+            }
+            let parts = [(Scope::Team, team), (Scope::Key, api_key_id as usize), (Scope::Model, model as usize)];
+            own.extend(parts.into_iter().filter(|(_, name)| *name != 0).map(|(scope, name)| (scope, currency, provider, name)));
+            let own = own.into_iter().map(|name| self.number(name, evidence)).collect();
+            self.of_kind.insert(key, own);
         }
-        for (scope, name) in [(Scope::Key, api_key_id), (Scope::Model, model)] {
-            if name != NONE {
-                keys.push(SeriesKey::of(scope, currency, provider, text(name)));
+        for number in self.of_kind.get(&key).into_iter().flatten() {
+            let Some((_, _, values)) = self.series.get_mut(*number) else { continue };
+            match values.last_mut() {
+                Some((at, sum)) if *at == cell.at => *sum = plus(*sum, cell.amount),
+                _ => values.push((cell.at, cell.amount)),
             }
         }
-        for key in keys {
-            let sum = self.totals.entry((key, evidence)).or_default().entry(at).or_default();
-            *sum = plus(*sum, amount);
-        }
     }
-}
 
-/// Usage that providers billed, by the hour where their report is so fine, else by the day. A total over
-/// providers would mix both, so only the ledger has one.
-fn provider_sums(facts: &Facts, reference: &Reference, until: i64, sums: &mut Sums) {
-    for line in facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.start < until) {
-        let kind = facts.charge_kind(line);
-        if kind.category != ChargeCategory::Usage || line.end - line.start > DAY + HOUR {
-            continue;
-        }
-        let hourly = line.end - line.start <= HOUR;
-        let (evidence, step) = if hourly { (Evidence::ProviderHours, HOUR) } else { (Evidence::ProviderDays, DAY) };
-        let at = if hourly { line.start.div_euclid(step) * step } else { i64::from(line.day) * DAY };
-        let text = |sym: Sym| facts.symbols.text(sym);
-        let owner = reference.teams.owner(Owned::ApiKey, text(kind.provider), text(kind.api_key_id), day_of(line.day));
-        let team = owner.map_or("", |owner| owner.team.as_str());
-        let amount = Amount::from_atto(line.cost);
-        sums.add(facts, evidence, at, [kind.provider, kind.api_key_id, kind.model], team, kind.currency, amount);
+    fn number(&mut self, name: Name, evidence: Evidence) -> usize {
+        *self.numbers.entry((name, evidence)).or_insert_with(|| {
+            self.series.push((name, evidence, Vec::new()));
+            self.series.len() - 1
+        })
     }
-    sums.totals.retain(|(key, evidence), _| *evidence == Evidence::Ledger || key.scope != Scope::Total);
+
+    /// The values of each series, in the order of the names.
+    fn by_name(self, facts: &Facts) -> BTreeMap<(SeriesKey, Evidence), Vec<(i64, Amount)>> {
+        let Sums { teams, series, .. } = self;
+        let text = |sym: Sym| facts.symbols.text(sym);
+        let key = |(scope, currency, provider, name): Name| match scope {
+            Scope::Total => SeriesKey::total(currency),
+            Scope::Provider => SeriesKey::of(scope, currency, text(provider), ""),
+            Scope::Team => SeriesKey::of(scope, currency, text(provider), teams.name(name)),
+            Scope::Key | Scope::Model => SeriesKey::of(scope, currency, text(provider), text(name as Sym)),
+        };
+        series.into_iter().map(|(name, evidence, values)| ((key(name), evidence), values)).collect()
+    }
 }
 
 /// Days on which a provider's silence is known to be one: its reports have lines on them or on both sides of
 /// them, and they are over.
-fn known_days(facts: &Facts, reference: &Reference) -> HashSet<(String, i64)> {
+fn known_days<'f>(facts: &'f Facts, reference: &Reference) -> HashSet<(&'f str, i64)> {
+    let days: HashSet<(Sym, i32)> = facts.lines.iter().map(|line| (facts.charge_kind(line).provider, line.day)).collect();
     let mut seen: BTreeMap<Sym, BTreeSet<i32>> = BTreeMap::new();
-    for line in &facts.lines {
-        seen.entry(facts.charge_kind(line).provider).or_default().insert(line.day);
+    for (provider, day) in days {
+        seen.entry(provider).or_default().insert(day);
     }
     let mut known = HashSet::new();
     for (provider, days) in seen {
         let (Some(first), Some(last)) = (days.first(), days.last()) else { continue };
         let first = (*first).max(day_number(reference.window.from));
         for day in first..=(*last).min(day_number(reference.window.to)) {
-            known.insert((facts.symbols.text(provider).to_string(), i64::from(day)));
+            known.insert((facts.symbols.text(provider), i64::from(day)));
         }
     }
     known
