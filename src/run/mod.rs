@@ -180,11 +180,7 @@ fn night(
     let Tied { facts, mut outcome, unusable, inputs } = tied;
     fetching.tell(loaded, &pulled, &mut outcome, state)?;
     outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
-
-    let stage = progress.stage("spikes", None);
-    outcome.spikes = stages::spikes::spikes(&facts, &loaded.reference, &job.spikes);
     stages::spikes::settle(&mut outcome);
-    stage.done(&format!("{} incidents", outcome.spikes.len()));
 
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
@@ -240,13 +236,26 @@ struct Tied {
     inputs: Vec<(String, String)>,
 }
 
-/// Reads the snapshot and ties it out.
+/// Reads the snapshot and ties it out; spikes are looked for meanwhile, because neither needs the other.
 fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Tied, Fault> {
     let Snapshot { facts, provider, ledger, unusable, inputs, schemas } = snapshot::read(loaded, fetched, progress)?;
-    let stage = progress.stage("match", None);
-    let mut outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen)?;
+    let spikes = || {
+        let stage = progress.stage("spikes", None);
+        let spikes = stages::spikes::spikes(&facts, &loaded.reference, &loaded.job.spikes);
+        stage.done(&format!("{} incidents", spikes.len()));
+        spikes
+    };
+    let (outcome, spikes) = std::thread::scope(|scope| {
+        let spikes = scope.spawn(spikes);
+        let stage = progress.stage("match", None);
+        let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen);
+        let drift = outcome.as_ref().map_or(0, |outcome| outcome.drift.len());
+        stage.done(&format!("{} lines, {} entries, {drift} drift items", facts.lines.len(), facts.entries.len()));
+        (outcome, spikes.join())
+    });
+    let mut outcome = outcome?;
     outcome.schemas = schemas;
-    stage.done(&format!("{} lines, {} entries, {} drift items", facts.lines.len(), facts.entries.len(), outcome.drift.len()));
+    outcome.spikes = spikes.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     Ok(Tied { facts, outcome, unusable, inputs })
 }
 

@@ -16,7 +16,7 @@ use crate::edge::state::slices::Stored;
 use crate::edge::{ledger, pages};
 use crate::job::{Job, Pull, Source};
 use crate::stages::booking::ProviderSide;
-use crate::stages::entries::{EntryReader, LedgerSide};
+use crate::stages::entries::{EntryReader, LedgerSide, Settled};
 use crate::stages::facts::{Facts, LedgerInfo, ReportInfo};
 use crate::stages::lines::LineReader;
 use chrono::NaiveDate;
@@ -258,7 +258,7 @@ fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Repo
     ))
 }
 
-fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryReader<'l>, Fault> {
+fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<Settled<'l>, Fault> {
     let mut entries = EntryReader::new(&loaded.reference);
     for source in &loaded.job.ledgers {
         let stage = progress.stage("ledger", None);
@@ -277,7 +277,7 @@ fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<EntryRead
         })?;
         stage.done(&format!("{}, {rows} rows", source.name));
     }
-    Ok(entries)
+    Ok(entries.settle())
 }
 
 #[cfg(test)]

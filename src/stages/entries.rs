@@ -3,13 +3,13 @@
 
 use super::alike::Alike;
 use super::facts::{Aside, Entry, EntryKind, Facts, LedgerInfo, Part, amount, room, stored};
+use super::ids::Repeats;
 use super::ledger_findings::Findings;
 use super::overlap;
 use super::reference::{Namer, Reference};
 use super::results::{Coverage, LedgerFinding, Quarantine, SliceStatus};
 use super::sides;
 use super::symbols::{NONE, Sym};
-use super::texts::Texts;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::{Funding, LedgerEntry, LeftOut, Status};
 use crate::domain::ledger_findings::Note;
@@ -18,7 +18,7 @@ use crate::domain::names::NameKind;
 use crate::domain::period::{day_number, day_of};
 use crate::domain::usage::Quarantined;
 use chrono::NaiveDate;
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
@@ -38,8 +38,6 @@ pub struct EntryReader<'r> {
     /// Hash of each entry's call with the entry's index: neighbours, once sorted, are copies or attempts of a call.
     call_marks: Vec<u64>,
     hasher: DefaultHashBuilder,
-    /// Provider request ids, one for each entry that has one.
-    requests: Texts,
     namer: Namer,
     /// Kinds by the words of a row, and by what else makes one.
     kinds: Alike<9, Rest>,
@@ -75,7 +73,6 @@ impl<'r> EntryReader<'r> {
             contents: Vec::new(),
             call_marks: Vec::new(),
             hasher: DefaultHashBuilder::default(),
-            requests: Texts::default(),
             namer: Namer::default(),
             kinds: Alike::default(),
             counts: BTreeMap::new(),
@@ -98,7 +95,7 @@ impl<'r> EntryReader<'r> {
         facts.entries.reserve(rows);
         facts.parts.reserve(rows);
         facts.calls.expect(rows);
-        self.requests.expect(rows);
+        facts.requests.expect(rows);
         self.contents.reserve(rows);
         self.call_marks.reserve(rows);
     }
@@ -277,7 +274,7 @@ impl<'r> EntryReader<'r> {
             self.facts.parts.push(Part { meter, quantity: quantity.atto() });
         }
         let billable = row.status == Status::Ok;
-        let request = row.provider_request_id.filter(|id| !id.is_empty()).map_or(NONE, |id| self.requests.push(id));
+        let request = row.provider_request_id.map_or(NONE, |id| self.facts.requests.push(id));
         Entry {
             kind,
             day: day_number(date),
@@ -297,29 +294,46 @@ impl<'r> EntryReader<'r> {
         }
     }
 
+    /// Ends the reading: which rows are calls of their own, and which share a provider's id.
+    pub fn settle(mut self) -> Settled<'r> {
+        self.settle_calls();
+        let repeats = self.facts.requests.settle();
+        Settled { read: self, repeats }
+    }
+}
+
+/// All ledgers, read. Does not need the provider side until it is put to it.
+pub struct Settled<'r> {
+    read: EntryReader<'r>,
+    /// Provider request ids that several entries have.
+    repeats: Repeats,
+}
+
+impl Settled<'_> {
     /// The whole snapshot, and the ledgers' days as slices.
     ///
     /// # Errors
     /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
-    pub fn finish(mut self, provider: Facts) -> Result<(Facts, LedgerSide), Fault> {
-        self.settle_calls();
-        for (index, note) in &self.noted {
-            let entry = &self.facts.entries[*index as usize];
-            let kind = self.facts.entry_kind(entry);
-            self.findings.add(kind.ledger, day_of(entry.day), *note, kind.currency, self.facts.calls.text(entry.call));
+    pub fn finish(self, provider: Facts) -> Result<(Facts, LedgerSide), Fault> {
+        let Settled { read, repeats } = self;
+        let EntryReader { reference, facts, mut counts, quarantine, noted, mut findings, .. } = read;
+        for (index, note) in &noted {
+            let entry = &facts.entries[*index as usize];
+            let kind = facts.entry_kind(entry);
+            findings.add(kind.ledger, day_of(entry.day), *note, kind.currency, facts.calls.text(entry.call));
         }
-        let EntryReader { reference, facts, requests, mut counts, quarantine, mut findings, .. } = self;
-        let mut facts = sides::join(reference, provider, facts, &requests)?;
+        let mut facts = sides::join(reference, provider, facts, &repeats)?;
         for loser in overlap::settle(&mut facts, &mut findings) {
             counts.entry(loser).or_default().duplicates += 1;
         }
         mark_duplicates(&mut facts);
-        let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
+        let mut totals: HashMap<(u16, i32, Currency), Amount> = HashMap::new();
         for entry in &facts.entries {
             let kind = facts.entry_kind(entry);
             let sum = totals.entry((kind.ledger, entry.day, kind.currency)).or_default();
             *sum = sum.checked_add(entry.cost).unwrap_or(*sum);
         }
+        let totals: BTreeMap<(u16, i32, Currency), Amount> = totals.into_iter().collect();
         let mut coverage = Vec::new();
         for ((ledger, day), count) in &counts {
             let name = &facts.ledgers[usize::from(*ledger)].name;

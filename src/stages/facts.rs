@@ -2,6 +2,7 @@
 //! for everything that repeats (kinds). Rows are appended while pages and ledgers stream by; nothing
 //! else of the input is kept.
 
+use super::ids::Ids;
 use super::symbols::{Sym, Symbols};
 use super::texts::Texts;
 use crate::domain::ledger::{Funding, Status};
@@ -201,7 +202,7 @@ pub struct Facts {
     /// Names of everything: providers, accounts, models, meters, teams.
     pub symbols: Symbols,
     /// Provider request ids.
-    pub requests: Symbols,
+    pub requests: Ids,
     /// Our own request ids, one for each entry that was read.
     pub calls: Texts,
     pub sources: Vec<SourceInfo>,

@@ -6,7 +6,7 @@ use super::booking::ProviderSide;
 use super::facts::{ChargeKind, FETCHED, Facts, Line, NO_DAY, ReportInfo, SourceInfo, room, stored};
 use super::reference::{Namer, Reference};
 use super::results::Quarantine;
-use super::symbols::Sym;
+use super::symbols::{NONE, Sym};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::{NameKind, NameLists};
 use crate::domain::period::{day_number, day_of};
@@ -270,7 +270,7 @@ impl<'r> LineReader<'r> {
             start,
             end,
             local_day,
-            request: self.got.facts.requests.optional(charge.request_id),
+            request: charge.request_id.map_or(NONE, |id| self.got.facts.requests.push(id)),
             quantity: stored(charge.quantity),
             cost: stored(cost),
             list_cost: stored(list_cost),
@@ -362,7 +362,12 @@ impl<'r> LineReader<'r> {
     }
 
     /// Books what was read: later pulls over earlier ones, each row once, the finest money only.
-    pub fn finish(self) -> (Facts, ProviderSide) {
+    pub fn finish(mut self) -> (Facts, ProviderSide) {
+        let facts = &mut self.got.facts;
+        let repeats = facts.requests.settle();
+        if !repeats.is_empty() {
+            facts.lines.iter_mut().for_each(|line| line.request = repeats.first(line.request));
+        }
         super::booking::book(self.reference, self.got)
     }
 }

@@ -3,9 +3,9 @@
 
 use super::entries::one_or_none;
 use super::facts::{Entry, EntryKind, Facts, Part, stored};
+use super::ids::Repeats;
 use super::reference::Reference;
 use super::symbols::{NONE, Sym};
-use super::texts::Texts;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::fx::convert;
 use crate::domain::ledger::Status;
@@ -55,17 +55,17 @@ impl Billing {
 }
 
 /// Appends the ledgers' facts to those of the provider side. In `ledger` the currency of a kind is the one
-/// that its rows are written in, and rows that need a book price are unpriced or did not end well; `requests`
-/// are the provider request ids that its entries have the numbers of.
+/// that its rows are written in, and rows that need a book price are unpriced or did not end well; `repeats`
+/// are the provider request ids that several of its entries have.
 ///
 /// # Errors
 /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
-pub(super) fn join(reference: &Reference, provider: Facts, ledger: Facts, requests: &Texts) -> Result<Facts, Fault> {
+pub(super) fn join(reference: &Reference, provider: Facts, ledger: Facts, repeats: &Repeats) -> Result<Facts, Fault> {
     let mut facts = provider;
     let billing = Billing::of(&facts);
     let symbols: Vec<Sym> = (0..ledger.symbols.len()).map(|at| facts.symbols.number(ledger.symbols.text(at as Sym))).collect();
     let symbol = |sym: Sym| symbols.get(sym as usize).copied().unwrap_or(NONE);
-    let requests = facts.requests.absorb(requests);
+    let requests = facts.requests.absorb(&ledger.requests, repeats);
     let kinds: Vec<(u32, Currency)> = ledger
         .entry_kinds
         .all()

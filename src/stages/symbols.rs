@@ -1,5 +1,4 @@
-//! Texts as small numbers: every distinct text is kept once, and rows carry its number. This is also
-//! the hash phase of the request match, so that the join itself works on integers.
+//! Texts as small numbers: every distinct text is kept once, and rows carry its number.
 
 use super::texts::Texts;
 pub use super::texts::{NONE, Sym};
@@ -17,12 +16,6 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Makes room for so many more texts, such as ids: nothing is moved while they come.
-    pub fn expect(&mut self, texts: usize) {
-        self.texts.expect(texts);
-        self.table.reserve(texts, |(hash, _)| spread(*hash));
-    }
-
     /// The number of a text, given it now if it is new. The empty text is [`NONE`].
     pub fn number(&mut self, text: &str) -> Sym {
         if text.is_empty() {
@@ -57,28 +50,6 @@ impl Symbols {
         (hash ^ (hash >> 32)) as u32
     }
 
-    /// Takes in all these texts: at the index of each of their numbers, the number here.
-    pub fn absorb(&mut self, other: &Texts) -> Vec<Sym> {
-        let mut numbers = vec![NONE; other.len()];
-        // Nearly all of them are known: looking them up is work for all processors, adding the rest is not.
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let part = numbers.len().div_ceil(threads).max(PART_MIN);
-        let known = &*self;
-        std::thread::scope(|scope| {
-            for (place, part_numbers) in numbers.chunks_mut(part).enumerate() {
-                scope.spawn(move || {
-                    for (number, at) in part_numbers.iter_mut().zip(place * part..) {
-                        *number = known.find(other.text(at as Sym)).unwrap_or(NONE);
-                    }
-                });
-            }
-        });
-        for (at, number) in numbers.iter_mut().enumerate().filter(|(_, number)| **number == NONE) {
-            *number = self.number(other.text(at as Sym));
-        }
-        numbers
-    }
-
     /// The text of a number; empty for [`NONE`].
     pub fn text(&self, number: Sym) -> &str {
         self.texts.text(number)
@@ -94,9 +65,6 @@ impl Symbols {
         self.texts.is_empty()
     }
 }
-
-/// Texts that are worth a thread of their own.
-const PART_MIN: usize = 1 << 14;
 
 /// The bits of a hash over the whole width: the table takes its places from one end and its marks from the other.
 fn spread(hash: u32) -> u64 {
@@ -118,22 +86,5 @@ mod tests {
         assert_eq!((symbols.number(""), symbols.text(NONE)), (NONE, ""));
         assert_eq!(symbols.find("request-4999"), Some(5_000));
         assert_eq!(symbols.find("other"), None);
-    }
-
-    #[test]
-    fn one_table_takes_in_another() {
-        let number_of = |symbols: &Symbols, text: &str| symbols.find(text).unwrap_or(NONE);
-        let (mut one, mut other) = (Symbols::default(), Texts::default());
-        one.expect(10);
-        for n in 0..40_000 {
-            one.number(&format!("request-{n}"));
-            other.push(&format!("request-{}", n + 30_000));
-        }
-        let numbers = one.absorb(&other);
-        assert_eq!((numbers.len(), one.len()), (40_001, 70_001));
-        assert_eq!(numbers[0], NONE);
-        for (at, number) in numbers.iter().enumerate() {
-            assert_eq!((one.text(*number), *number), (other.text(at as Sym), number_of(&one, other.text(at as Sym))));
-        }
     }
 }

@@ -183,7 +183,7 @@ fn shared_even(total: &str, teams: &[&str]) -> Vec<(String, Amount)> {
     let charge = Charge::new(1, start, start + chrono::Duration::days(1), Currency::USD);
     lines.push(Line::Charge(Charge { category: ChargeCategory::Tax, cost: Some(amount(total)), ..charge }));
     let (facts, provider) = lines.finish();
-    let (facts, ledger) = EntryReader::new(&reference).finish(facts).unwrap();
+    let (facts, ledger) = EntryReader::new(&reference).settle().finish(facts).unwrap();
     let outcome = tieout::stages::tie_out(&facts, &reference, provider, ledger, &FirstSeen::new()).unwrap();
     assert!(outcome.attribution.iter().all(|row| row.basis == Basis::SharedRule));
     let mut shares: Vec<_> = outcome.attribution.into_iter().map(|row| (row.team, row.billed_cost)).collect();

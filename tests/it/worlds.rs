@@ -189,7 +189,7 @@ impl World {
         for row in &self.unreadable {
             reader.set_aside(ledgers[0], row.clone());
         }
-        let (facts, ledger) = reader.finish(facts).unwrap();
+        let (facts, ledger) = reader.settle().finish(facts).unwrap();
         (facts, provider, ledger)
     }
 
