@@ -2,7 +2,7 @@
 //! are there at all.
 
 use super::classify::Verdict;
-use super::facts::{Facts, amount};
+use super::facts::{EntryKind, Facts, amount};
 use super::matching::{Agreed, Match};
 use super::pools::Covered;
 use super::reference::Reference;
@@ -10,7 +10,7 @@ use super::results::{Coverage, Drift, Reason, Reconciliation, SliceStatus, Tie};
 use super::symbols::Sym;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{day_number, day_of};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Slice = (Sym, Sym, i32);
@@ -47,6 +47,15 @@ fn plus(total: &mut Amount, value: Amount) {
     *total = total.checked_add(value).unwrap_or(*total);
 }
 
+/// Sums of rows by kind and day: fewer than rows by far.
+fn by_kind(rows: impl Iterator<Item = (u32, i32, Amount)>) -> HashMap<(u32, i32), Amount> {
+    let mut sums = HashMap::new();
+    for (kind, day, amount) in rows {
+        plus(sums.entry((kind, day)).or_default(), amount);
+    }
+    sums
+}
+
 /// One row for each covered slice and currency, and for each day that the ledger has but no source.
 pub fn reconcile(
     facts: &Facts,
@@ -58,17 +67,13 @@ pub fn reconcile(
     drift: &[Drift],
 ) -> Vec<Reconciliation> {
     let mut totals: BTreeMap<(Slice, Currency), Totals> = BTreeMap::new();
-    for line in &facts.lines {
-        if let Some(cost) = amount(line.cost) {
-            let kind = facts.charge_kind(line);
-            let slice = (kind.provider, kind.account, line.day);
-            plus(&mut totals.entry((slice, kind.currency)).or_default().billed, cost);
-        }
+    for ((kind, day), sum) in by_kind(facts.lines.iter().filter_map(|line| Some((line.kind, line.day, amount(line.cost)?)))) {
+        let kind = &facts.charge_kinds.all()[kind as usize];
+        plus(&mut totals.entry(((kind.provider, kind.account, day), kind.currency)).or_default().billed, sum);
     }
-    for entry in &facts.entries {
-        let kind = facts.entry_kind(entry);
-        let slice = (kind.provider, kind.account, entry.day);
-        plus(&mut totals.entry((slice, kind.currency)).or_default().expected, entry.cost);
+    for ((kind, day), sum) in by_kind(facts.entries.iter().map(|entry| (entry.kind, entry.day, entry.cost))) {
+        let kind = &facts.entry_kinds.all()[kind as usize];
+        plus(&mut totals.entry(((kind.provider, kind.account, day), kind.currency)).or_default().expected, sum);
     }
     for sum in agreed {
         let kind = &facts.charge_kinds.all()[sum.charge_kind as usize];
@@ -151,12 +156,12 @@ fn row(
 /// Coverage rows for what the ledger calls but no source of the job brings: never shown as drift.
 pub fn unsourced(facts: &Facts) -> Vec<Coverage> {
     let sourced: HashSet<(Sym, Sym)> = facts.sources.iter().map(|source| (source.provider, source.account)).collect();
+    let own = |kind: &EntryKind| !sourced.contains(&(kind.provider, kind.account));
+    let unsourced: Vec<bool> = facts.entry_kinds.all().iter().map(own).collect();
     let mut slices: BTreeSet<Slice> = BTreeSet::new();
-    for entry in &facts.entries {
+    for entry in facts.entries.iter().filter(|entry| unsourced[entry.kind as usize]) {
         let kind = facts.entry_kind(entry);
-        if !sourced.contains(&(kind.provider, kind.account)) {
-            slices.insert((kind.provider, kind.account, entry.day));
-        }
+        slices.insert((kind.provider, kind.account, entry.day));
     }
     let text = |sym: Sym| facts.symbols.text(sym);
     let row = |(provider, account, day): Slice| {

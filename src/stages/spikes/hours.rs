@@ -2,7 +2,7 @@
 //! rules look at some cells and not at every row.
 
 use crate::domain::ledger::Status;
-use crate::domain::money::Amount;
+use crate::domain::money::{Amount, Currency};
 use crate::domain::period::day_of;
 use crate::domain::teams::Owned;
 use crate::domain::usage::ChargeCategory;
@@ -43,7 +43,8 @@ impl Steps {
         self.0.entry(at).or_default().entry(kind).or_insert(new)
     }
 
-    fn sorted(self) -> Vec<Cell> {
+    /// By step, within one by the order that each kind has.
+    fn sorted(self, order: &[u32]) -> Vec<Cell> {
         let mut steps: Vec<(i64, HashMap<u32, Cell>)> = self.0.into_iter().collect();
         steps.sort_unstable_by_key(|(at, _)| *at);
         let mut cells = Vec::with_capacity(steps.iter().map(|(_, cells)| cells.len()).sum());
@@ -51,15 +52,15 @@ impl Steps {
             let start = cells.len();
             cells.extend(step.into_values());
             if let Some(own) = cells.get_mut(start..) {
-                own.sort_unstable_by_key(|cell: &Cell| cell.kind);
+                own.sort_unstable_by_key(|cell: &Cell| (order.get(cell.kind as usize).copied(), cell.kind));
             }
         }
         cells
     }
 }
 
-/// The ledger by hour and kind of entry, in this order, up to the last full hour.
-pub(super) fn of_ledger(facts: &Facts, until: i64) -> Vec<Cell> {
+/// The ledger by hour and names of its callers, in this order, up to the last full hour.
+pub(super) fn of_ledger(facts: &Facts, callers: &Callers<'_>, until: i64) -> Vec<Cell> {
     let mut steps = Steps::default();
     for entry in facts.entries.iter().filter(|entry| !entry.duplicate && entry.start < until) {
         let cell = steps.at(entry.start.div_euclid(HOUR) * HOUR, entry.kind);
@@ -70,10 +71,10 @@ pub(super) fn of_ledger(facts: &Facts, until: i64) -> Vec<Cell> {
             cell.amount = plus(cell.amount, entry.cost);
         }
     }
-    steps.sorted()
+    steps.sorted(&callers.of_entry)
 }
 
-/// What providers billed by time and kind of charge, in this order.
+/// What providers billed by time and names, in this order.
 pub(super) struct Billed {
     /// Lines of at most an hour, by the hour.
     pub hours: Vec<Cell>,
@@ -84,7 +85,7 @@ pub(super) struct Billed {
 }
 
 /// Usage that providers billed, by the hour where their report is so fine, else by the day.
-pub(super) fn of_providers(facts: &Facts, until: i64) -> Billed {
+pub(super) fn of_providers(facts: &Facts, callers: &Callers<'_>, until: i64) -> Billed {
     let [mut hours, mut days, mut longer] = [(); 3].map(|()| Steps::default());
     for line in facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.start < until) {
         if facts.charge_kind(line).category != ChargeCategory::Usage {
@@ -98,7 +99,51 @@ pub(super) fn of_providers(facts: &Facts, until: i64) -> Billed {
         cell.calls += 1;
         cell.amount = plus(cell.amount, Amount::from_atto(line.cost));
     }
-    Billed { hours: hours.sorted(), days: days.sorted(), longer: longer.sorted() }
+    let [hours, days, longer] = [hours, days, longer].map(|steps| steps.sorted(&callers.of_charge));
+    Billed { hours, days, longer }
+}
+
+/// Who calls what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Caller<'f> {
+    pub provider: &'f str,
+    pub api_key_id: &'f str,
+    pub model: &'f str,
+    pub client: &'f str,
+    pub currency: Currency,
+}
+
+/// Every distinct caller once, in the order of their names, and which one each kind of entry and charge is of.
+pub(super) struct Callers<'f> {
+    pub all: Vec<Caller<'f>>,
+    pub of_entry: Vec<u32>,
+    pub of_charge: Vec<u32>,
+}
+
+impl<'f> Callers<'f> {
+    pub fn of(facts: &'f Facts) -> Callers<'f> {
+        let text = |sym| facts.symbols.text(sym);
+        let entries = facts.entry_kinds.all().iter().map(|kind| Caller {
+            provider: text(kind.provider),
+            api_key_id: text(kind.api_key_id),
+            model: text(kind.model),
+            client: text(kind.client),
+            currency: kind.currency,
+        });
+        let charges = facts.charge_kinds.all().iter().map(|kind| Caller {
+            provider: text(kind.provider),
+            api_key_id: text(kind.api_key_id),
+            model: text(kind.model),
+            client: "",
+            currency: kind.currency,
+        });
+        let (entries, charges): (Vec<_>, Vec<_>) = (entries.collect(), charges.collect());
+        let mut all: Vec<Caller<'f>> = entries.iter().chain(&charges).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        let places = |of: &[Caller<'f>]| of.iter().map(|one| all.binary_search(one).unwrap_or(0) as u32).collect();
+        Callers { of_entry: places(&entries), of_charge: places(&charges), all }
+    }
 }
 
 /// Cells of a span of time, of cells in order of time.

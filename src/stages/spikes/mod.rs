@@ -22,9 +22,10 @@ use std::collections::BTreeSet;
 /// same snapshot gives the same incidents with the same ids, whichever job reads it.
 pub fn spikes(facts: &Facts, reference: &Reference, settings: &Settings) -> Vec<Spike> {
     let until = series::until(reference);
-    let (ledger, billed) = (hours::of_ledger(facts, until), hours::of_providers(facts, until));
+    let callers = hours::Callers::of(facts);
+    let (ledger, billed) = (hours::of_ledger(facts, &callers, until), hours::of_providers(facts, &callers, until));
     let mut found = incidents::incidents(facts, reference, settings, &ledger, &billed);
-    found.extend(rules::rules(facts, reference, settings, &ledger, &billed, until));
+    found.extend(rules::rules(facts, reference, settings, callers, &ledger, &billed));
     found.sort_by(|a, b| (a.opened_at, a.rule, &a.spike_id).cmp(&(b.opened_at, b.rule, &b.spike_id)));
     found
 }

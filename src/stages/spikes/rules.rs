@@ -1,9 +1,9 @@
 //! Rules that need no baseline (contract 4.7): new, dormant, unowned, revoked and old keys, budgets, silence,
 //! failed calls. Each looks at the ledger by hour, and at what providers bill on keys that it never saw; none fires on money below the threshold of one hot hour.
 
-use super::hours::{Billed, Cell, DAY, HOUR, TeamNumber, Teams, plus};
+use super::hours::{Billed, Caller, Callers, Cell, DAY, HOUR, TeamNumber, Teams, plus};
 use super::id_of;
-use super::series::instant;
+use super::series::{instant, until};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{day_of, month_start};
 use crate::domain::spike::{Contributor, Settings, Spike, SpikeRule, SpikeState};
@@ -25,92 +25,61 @@ const FAILED_MIN: u64 = 20;
 const FAILED_PART: u64 = 50;
 const FAILED_TIMES: u64 = 5;
 
-/// Who uses what: one entry for each distinct combination, in the order of their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Who<'f> {
-    provider: &'f str,
-    api_key_id: &'f str,
-    model: &'f str,
-    client: &'f str,
-    currency: Currency,
-}
-
 /// The use of one hour.
 #[derive(Clone, Copy)]
-struct Use {
-    at: i64,
-    /// Index into [`Context::who`].
-    who: usize,
+struct Use<'c> {
+    /// Index into [`Callers::all`].
+    who: u32,
     team: TeamNumber,
-    cell: Cell,
+    cell: &'c Cell,
 }
 
 /// What all rules look at: uses in order of time, and of names within an hour.
-struct Context<'r, 'f> {
+struct Context<'r, 'f, 'c> {
     reference: &'r Reference,
     settings: &'r Settings,
     until: i64,
     teams: Teams<'f>,
-    who: Vec<Who<'f>>,
-    uses: Vec<Use>,
+    callers: Callers<'f>,
+    uses: Vec<Use<'c>>,
 }
 
 pub(super) fn rules(
     facts: &Facts,
     reference: &Reference,
     settings: &Settings,
+    callers: Callers<'_>,
     ledger: &[Cell],
     billed: &Billed,
-    until: i64,
 ) -> Vec<Spike> {
-    let text = |sym| facts.symbols.text(sym);
-    let entries = facts.entry_kinds.all().iter().map(|kind| Who {
-        provider: text(kind.provider),
-        api_key_id: text(kind.api_key_id),
-        model: text(kind.model),
-        client: text(kind.client),
-        currency: kind.currency,
-    });
-    let entries: Vec<Who<'_>> = entries.collect();
-    let charges = facts.charge_kinds.all().iter().map(|kind| Who {
-        provider: text(kind.provider),
-        api_key_id: text(kind.api_key_id),
-        model: text(kind.model),
-        client: "",
-        currency: kind.currency,
-    });
-    let charges: Vec<Who<'_>> = charges.collect();
-    let mut who: Vec<Who<'_>> = entries.iter().chain(&charges).copied().collect();
-    who.sort_unstable();
-    who.dedup();
-    let places = |of: &[Who<'_>]| -> Vec<usize> { of.iter().map(|one| who.binary_search(one).unwrap_or(0)).collect() };
-    let (entry_places, charge_places) = (places(&entries), places(&charges));
-
     let mut teams = Teams::new(facts, reference);
-    let mut uses: Vec<Use> = Vec::with_capacity(ledger.len());
-    let used_keys: BTreeSet<(&str, &str)> = ledger
-        .iter()
-        .map(|cell| cell.kind)
-        .collect::<BTreeSet<u32>>()
-        .into_iter()
-        .filter_map(|kind| entries.get(kind as usize))
-        .map(|one| (one.provider, one.api_key_id))
-        .collect();
+    let mut uses: Vec<Use<'_>> = Vec::with_capacity(ledger.len());
+    let mut used = vec![false; callers.of_entry.len()];
     for cell in ledger {
-        let who = entry_places.get(cell.kind as usize).copied().unwrap_or(0);
-        uses.push(Use { at: cell.at, who, team: teams.of_entry(cell.kind, cell.at), cell: *cell });
+        let kind = cell.kind as usize;
+        if let Some(used) = used.get_mut(kind) {
+            *used = true;
+        }
+        let who = callers.of_entry.get(kind).copied().unwrap_or(0);
+        uses.push(Use { who, team: teams.of_entry(cell.kind, cell.at), cell });
     }
+    let key = |who: &u32| callers.all.get(*who as usize).map(|who| (who.provider, who.api_key_id)).unwrap_or_default();
+    let used_keys: BTreeSet<(&str, &str)> =
+        callers.of_entry.iter().zip(used).filter(|(_, used)| *used).map(|(who, _)| key(who)).collect();
     // What providers bill on keys that the ledger never saw: a key that leaked is used by nobody of ours.
-    let leaked: Vec<bool> =
-        charges.iter().map(|one| !one.api_key_id.is_empty() && !used_keys.contains(&(one.provider, one.api_key_id))).collect();
+    let is_leaked = |who: &u32| !key(who).1.is_empty() && !used_keys.contains(&key(who));
+    let leaked: Vec<bool> = callers.of_charge.iter().map(is_leaked).collect();
+    let seen = uses.len();
     for cell in billed.hours.iter().chain(&billed.days).chain(&billed.longer) {
         if leaked.get(cell.kind as usize) == Some(&true) {
-            let who = charge_places.get(cell.kind as usize).copied().unwrap_or(0);
-            uses.push(Use { at: cell.at, who, team: teams.of_charge(cell.kind, cell.at), cell: *cell });
+            let who = callers.of_charge.get(cell.kind as usize).copied().unwrap_or(0);
+            uses.push(Use { who, team: teams.of_charge(cell.kind, cell.at), cell });
         }
     }
-    uses.sort_by_key(|one| (one.at, one.who));
-    let context = Context { reference, settings, until, teams, who, uses };
+    if uses.len() > seen {
+        uses.sort_by_key(|one| (one.cell.at, one.who));
+    }
+    let context = Context { reference, settings, until: until(reference), teams, callers, uses };
     let mut found = keys(&context);
     found.extend(budgets(&context));
     found.extend(silences(&context));
@@ -119,14 +88,14 @@ pub(super) fn rules(
 }
 
 /// Uses that one rule counts together.
-struct Case {
+struct Case<'c> {
     rule: SpikeRule,
-    uses: Vec<Use>,
+    uses: Vec<Use<'c>>,
 }
 
-impl<'f> Context<'_, 'f> {
-    fn of(&self, one: &Use) -> Who<'f> {
-        self.who.get(one.who).copied().unwrap_or(Who {
+impl<'f> Context<'_, 'f, '_> {
+    fn of(&self, one: &Use<'_>) -> Caller<'f> {
+        self.callers.all.get(one.who as usize).copied().unwrap_or(Caller {
             provider: "",
             api_key_id: "",
             model: "",
@@ -136,16 +105,16 @@ impl<'f> Context<'_, 'f> {
     }
 
     /// The incident of a case; none where its money is below that of one hot hour.
-    fn spike(&self, case: &Case, series: String, model: &str, baseline: &str) -> Option<Spike> {
+    fn spike(&self, case: &Case<'_>, series: String, model: &str, baseline: &str) -> Option<Spike> {
         let (first, last) = (case.uses.first()?, case.uses.last()?);
         let who = self.of(first);
         let actual = case.uses.iter().map(|one| one.cell.amount).fold(Amount::ZERO, plus);
         if actual < self.settings.thresholds.money || actual.is_zero() {
             return None;
         }
-        let opened_at = instant(first.at);
+        let opened_at = instant(first.cell.at);
         let same_team = case.uses.iter().all(|one| one.team == first.team);
-        let open = self.until - last.at <= DAY;
+        let open = self.until - last.cell.at <= DAY;
         Some(Spike {
             spike_id: id_of(&[
                 case.rule.name(),
@@ -162,8 +131,8 @@ impl<'f> Context<'_, 'f> {
             api_key_id: who.api_key_id.to_string(),
             model: model.to_string(),
             opened_at,
-            detected_at: instant(first.at + HOUR),
-            last_seen_at: instant(last.at + HOUR),
+            detected_at: instant(first.cell.at + HOUR),
+            last_seen_at: instant(last.cell.at + HOUR),
             state: if open { SpikeState::Open } else { SpikeState::Resolved },
             expected: Amount::ZERO,
             actual,
@@ -179,15 +148,15 @@ impl<'f> Context<'_, 'f> {
         })
     }
 
-    fn contributors(&self, uses: &[Use]) -> Vec<Contributor> {
-        let mut sums: BTreeMap<(TeamNumber, usize), Amount> = BTreeMap::new();
+    fn contributors(&self, uses: &[Use<'_>]) -> Vec<Contributor> {
+        let mut sums: BTreeMap<(TeamNumber, u32), Amount> = BTreeMap::new();
         for one in uses.iter().filter(|one| !one.cell.amount.is_zero()) {
             let sum = sums.entry((one.team, one.who)).or_default();
             *sum = plus(*sum, one.cell.amount);
         }
         let mut parts: BTreeMap<[&str; 4], Amount> = BTreeMap::new();
         for ((team, who), amount) in sums {
-            let Some(who) = self.who.get(who) else { continue };
+            let Some(who) = self.callers.all.get(who as usize) else { continue };
             let sum = parts.entry([self.teams.name(team), who.api_key_id, who.model, who.client]).or_default();
             *sum = plus(*sum, amount);
         }
@@ -208,11 +177,12 @@ impl<'f> Context<'_, 'f> {
 }
 
 /// New model, dormant, unowned, revoked and old: one key at a time.
-fn keys(context: &Context<'_, '_>) -> Vec<Spike> {
+fn keys(context: &Context<'_, '_, '_>) -> Vec<Spike> {
     let mut numbers: BTreeMap<(&str, &str, Currency), usize> = BTreeMap::new();
-    let mut groups: Vec<Vec<Use>> = Vec::new();
+    let mut groups: Vec<Vec<Use<'_>>> = Vec::new();
     let of_who: Vec<Option<usize>> = context
-        .who
+        .callers
+        .all
         .iter()
         .map(|who| {
             let key = (who.provider, who.api_key_id, who.currency);
@@ -224,7 +194,7 @@ fn keys(context: &Context<'_, '_>) -> Vec<Spike> {
         })
         .collect();
     for one in &context.uses {
-        let group = of_who.get(one.who).copied().flatten();
+        let group = of_who.get(one.who as usize).copied().flatten();
         if let Some(uses) = group.and_then(|group| groups.get_mut(group)) {
             uses.push(*one);
         }
@@ -243,7 +213,7 @@ fn keys(context: &Context<'_, '_>) -> Vec<Spike> {
             let owner = || teams.owner(Owned::ApiKey, provider, key, day_of(i32::try_from(day).unwrap_or(0)));
             *owned.entry(day).or_insert_with(|| owner().is_some())
         };
-        let outside: Vec<Use> = uses.iter().filter(|one| !is_owned(one.at)).copied().collect();
+        let outside: Vec<Use<'_>> = uses.iter().filter(|one| !is_owned(one.cell.at)).copied().collect();
         if known {
             let case = Case { rule: SpikeRule::RevokedKey, uses: outside };
             found.extend(context.spike(&case, series(), "", "the days of its owners in the team map"));
@@ -258,18 +228,18 @@ fn keys(context: &Context<'_, '_>) -> Vec<Spike> {
     found
 }
 
-fn new_models(context: &Context<'_, '_>, uses: &[Use], provider: &str, key: &str) -> Vec<Spike> {
+fn new_models(context: &Context<'_, '_, '_>, uses: &[Use<'_>], provider: &str, key: &str) -> Vec<Spike> {
     let Some(first) = uses.first() else { return Vec::new() };
     // The start of each model that is new on an old key.
     let mut starts: BTreeMap<&str, i64> = BTreeMap::new();
     for one in uses {
-        starts.entry(context.of(one).model).or_insert(one.at);
+        starts.entry(context.of(one).model).or_insert(one.cell.at);
     }
-    starts.retain(|model, start| !model.is_empty() && *start - first.at >= OLD_KEY);
+    starts.retain(|model, start| !model.is_empty() && *start - first.cell.at >= OLD_KEY);
     let case = |(model, start): (&str, i64)| {
         // The first two days tell; after that the model belongs to the key.
-        let is_new = |one: &&Use| (start..start + 2 * DAY).contains(&one.at) && context.of(one).model == model;
-        let new: Vec<Use> = uses.iter().filter(is_new).copied().collect();
+        let is_new = |one: &&Use<'_>| (start..start + 2 * DAY).contains(&one.cell.at) && context.of(one).model == model;
+        let new: Vec<Use<'_>> = uses.iter().filter(is_new).copied().collect();
         let series = format!("provider {provider}, key {key}, model {model}");
         context.spike(&Case { rule: SpikeRule::NewModel, uses: new }, series, model, "models that the key used before")
     };
@@ -277,28 +247,29 @@ fn new_models(context: &Context<'_, '_>, uses: &[Use], provider: &str, key: &str
 }
 
 /// The two days after each pause that makes a key dormant.
-fn awake(context: &Context<'_, '_>, uses: &[Use], series: String) -> Vec<Spike> {
+fn awake(context: &Context<'_, '_, '_>, uses: &[Use<'_>], series: String) -> Vec<Spike> {
     let pause = i64::from(context.settings.dormant_days) * DAY;
     let mut found = Vec::new();
     for (before, after) in uses.iter().zip(uses.iter().skip(1)) {
-        if after.at - before.at < pause {
+        if after.cell.at - before.cell.at < pause {
             continue;
         }
-        let woken: Vec<Use> = uses.iter().filter(|one| (0..2 * DAY).contains(&(one.at - after.at))).copied().collect();
-        let baseline = format!("no call for {} days", (after.at - before.at) / DAY);
+        let woken: Vec<Use<'_>> =
+            uses.iter().filter(|one| (0..2 * DAY).contains(&(one.cell.at - after.cell.at))).copied().collect();
+        let baseline = format!("no call for {} days", (after.cell.at - before.cell.at) / DAY);
         found.extend(context.spike(&Case { rule: SpikeRule::DormantKey, uses: woken }, series.clone(), "", &baseline));
     }
     found
 }
 
 /// Spend on a key after the limit of its age, which counts from the `from` of its owner in the team map.
-fn old_key(context: &Context<'_, '_>, uses: &[Use], provider: &str, key: &str) -> Option<Spike> {
+fn old_key(context: &Context<'_, '_, '_>, uses: &[Use<'_>], provider: &str, key: &str) -> Option<Spike> {
     let limit = i64::from(context.settings.rotate_days?) * DAY;
     let last = uses.last()?;
-    let day = day_of(i32::try_from(last.at.div_euclid(DAY)).unwrap_or(0));
+    let day = day_of(i32::try_from(last.cell.at.div_euclid(DAY)).unwrap_or(0));
     let from = context.reference.teams.owner(Owned::ApiKey, provider, key, day)?.days.from;
     let born = from.and_time(NaiveTime::MIN).and_utc().timestamp();
-    let late: Vec<Use> = uses.iter().filter(|one| one.at - born >= limit).copied().collect();
+    let late: Vec<Use<'_>> = uses.iter().filter(|one| one.cell.at - born >= limit).copied().collect();
     // An entry without `from` says nothing of the key's age.
     let dated = from > chrono::NaiveDate::default();
     let series = format!("provider {provider}, key {key}");
@@ -307,21 +278,21 @@ fn old_key(context: &Context<'_, '_>, uses: &[Use], provider: &str, key: &str) -
 }
 
 /// The month that the run speaks for, against each budget.
-fn budgets(context: &Context<'_, '_>) -> Vec<Spike> {
+fn budgets(context: &Context<'_, '_, '_>) -> Vec<Spike> {
     let today = instant(context.until - 1).date_naive();
     let start = month_start(today);
     let Some(end) = start.checked_add_months(Months::new(1)) else { return Vec::new() };
     let [from, to] = [start, end].map(|day| day.and_time(NaiveTime::MIN).and_utc());
     let days_known = context.reference.window.from <= start;
     let case = |budget: &crate::domain::spike::Budget| {
-        let is_own = |one: &&Use| {
+        let is_own = |one: &&Use<'_>| {
             let who = context.of(one);
-            one.at >= from.timestamp()
+            one.cell.at >= from.timestamp()
                 && who.currency == budget.currency
                 && (budget.provider.is_empty() || who.provider == budget.provider)
                 && (budget.team.is_empty() || context.teams.name(one.team) == budget.team)
         };
-        let own: Vec<Use> = context.uses.iter().filter(is_own).copied().collect();
+        let own: Vec<Use<'_>> = context.uses.iter().filter(is_own).copied().collect();
         let actual = own.iter().map(|one| one.cell.amount).fold(Amount::ZERO, plus);
         let month_end = at_rate(actual, from, instant(context.until), to)?;
         let mut so_far = Amount::ZERO;
@@ -337,7 +308,7 @@ fn budgets(context: &Context<'_, '_>) -> Vec<Spike> {
             }
             None => return None,
         };
-        let opened_at = passed_at.map_or(from, |one| instant(one.at));
+        let opened_at = passed_at.map_or(from, |one| instant(one.cell.at));
         let whose = [("provider", &budget.provider), ("team", &budget.team)];
         let whose: Vec<String> =
             whose.iter().filter(|(_, name)| !name.is_empty()).map(|(what, name)| format!("{what} {name}")).collect();
@@ -387,10 +358,11 @@ struct ProviderHour {
 }
 
 /// The hours of each provider in which it was used, in order of time.
-fn by_provider<'f>(context: &Context<'_, 'f>) -> BTreeMap<&'f str, Vec<ProviderHour>> {
+fn by_provider<'f>(context: &Context<'_, 'f, '_>) -> BTreeMap<&'f str, Vec<ProviderHour>> {
     let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
     let of_who: Vec<usize> = context
-        .who
+        .callers
+        .all
         .iter()
         .map(|who| {
             let next = numbers.len();
@@ -399,15 +371,15 @@ fn by_provider<'f>(context: &Context<'_, 'f>) -> BTreeMap<&'f str, Vec<ProviderH
         .collect();
     let mut hours: Vec<Vec<ProviderHour>> = numbers.iter().map(|_| Vec::new()).collect();
     for one in &context.uses {
-        let Some(own) = of_who.get(one.who).and_then(|number| hours.get_mut(*number)) else { continue };
+        let Some(own) = of_who.get(one.who as usize).and_then(|number| hours.get_mut(*number)) else { continue };
         let (calls, failed, currency) = (one.cell.calls, one.cell.failed, context.of(one).currency);
         match own.last_mut() {
-            Some(hour) if hour.at == one.at => {
+            Some(hour) if hour.at == one.cell.at => {
                 hour.calls += calls;
                 hour.failed += failed;
                 hour.currency = currency;
             }
-            _ => own.push(ProviderHour { at: one.at, calls, failed, currency }),
+            _ => own.push(ProviderHour { at: one.cell.at, calls, failed, currency }),
         }
     }
     let own = |(name, number): (&'f str, usize)| Some((name, std::mem::take(hours.get_mut(number)?)));
@@ -415,7 +387,7 @@ fn by_provider<'f>(context: &Context<'_, 'f>) -> BTreeMap<&'f str, Vec<ProviderH
 }
 
 /// Providers that were called every day and are not any more, while the ledger goes on with others.
-fn silences(context: &Context<'_, '_>) -> Vec<Spike> {
+fn silences(context: &Context<'_, '_, '_>) -> Vec<Spike> {
     let hours = by_provider(context);
     let mut found = Vec::new();
     for (provider, own) in &hours {
@@ -463,7 +435,7 @@ fn silences(context: &Context<'_, '_>) -> Vec<Spike> {
 }
 
 /// Hours in which most calls to a provider failed, and far more than usual.
-fn failures(context: &Context<'_, '_>) -> Vec<Spike> {
+fn failures(context: &Context<'_, '_, '_>) -> Vec<Spike> {
     let hours = by_provider(context);
     let mut found: Vec<Spike> = Vec::new();
     for (provider, hours) in &hours {

@@ -1,7 +1,7 @@
 //! Series of spend from the snapshot (contract 4.7): what the ledger expects by the hour, fresh, and what
 //! providers say by the hour or day, true. Currencies are never added.
 
-use super::hours::{Billed, Cell, DAY, HOUR, Teams, of_ledger, of_providers, plus};
+use super::hours::{Billed, Callers, Cell, DAY, HOUR, Teams, of_ledger, of_providers, plus};
 use super::replay::Point;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::day_number;
@@ -76,7 +76,8 @@ pub(super) fn until(reference: &Reference) -> i64 {
 /// Sorted by key and evidence.
 pub fn series_of(facts: &Facts, reference: &Reference, settings: &Settings) -> Vec<Series> {
     let until = until(reference);
-    of_cells(facts, reference, settings, &of_ledger(facts, until), &of_providers(facts, until))
+    let callers = Callers::of(facts);
+    of_cells(facts, reference, settings, &of_ledger(facts, &callers, until), &of_providers(facts, &callers, until))
 }
 
 pub(super) fn of_cells(
