@@ -96,7 +96,9 @@ pub fn rows(source: &LedgerSource) -> Result<usize, Fault> {
 /// As [`read`], as far as a first look can tell.
 pub fn check(source: &LedgerSource) -> Result<(), Fault> {
     match (&source.place, source.kind) {
-        (LedgerPlace::Sqlite { path, table }, Some(kind)) => return ledger_sqlite_foreign::check(path, kind, table, BUSY_WAIT),
+        (LedgerPlace::Sqlite { path, table }, Some(kind)) => {
+            return ledger_sqlite_foreign::statement(path, kind, table, BUSY_WAIT).map(|_| ());
+        }
         (LedgerPlace::Postgres { server, table }, Some(kind)) => {
             return ledger_postgres::foreign(server, kind, table).map(|_| ());
         }

@@ -5,7 +5,7 @@ use super::ledger_cells::{Cell, Cells};
 use super::ledger_files::{Form, files};
 use super::ledger_row::Rows;
 use super::ledger_wanted::{EachRow, Wanted};
-use super::{ledger_csv, ledger_json, ledger_parquet_texts, ledger_postgres, ledger_sqlite_foreign};
+use super::{ledger_csv, ledger_json, ledger_parquet_texts, ledger_postgres, ledger_sqlite, ledger_sqlite_foreign};
 use crate::domain::fault::Fault;
 use crate::domain::period::Days;
 use crate::job::{LedgerSource, Postgres};
@@ -74,10 +74,11 @@ pub fn read_sqlite(
     days: Days,
     rows: &mut Rows<'_>,
 ) -> Result<(), Fault> {
+    let filled = ledger_sqlite_foreign::statement(path, kind, table, wait)?;
     let mut reader = Reader::new(kind, &source.settings);
     let mut row = Row::default();
-    ledger_sqlite_foreign::read(path, kind, table, wait, days, &mut |fields, cells| {
-        take_cells(fields, cells, &mut reader, &mut row, rows);
+    ledger_sqlite::read(path, &filled.query, days, wait, &mut |cells| {
+        take_cells(&filled.fields, cells, &mut reader, &mut row, rows)
     })
 }
 

@@ -13,9 +13,11 @@ pub type EachRow<'f> = dyn FnMut(&[Cell<'_>]) + 'f;
 pub struct Query {
     /// One SELECT that gives [`Self::columns`] by their names. `{from}` and `{to}` stand for the instants at
     /// which the days asked for begin and end, `{before}` and `{after}` for a day more on both sides, where
-    /// texts are compared. Written for SQLite it may have `{page}`, a condition, and a last column `{at} AS _at`,
-    /// both on the `_rowid_` of its table: then it is read page by page, which is several times as fast.
+    /// texts are compared.
     pub sql: String,
+    /// SQLite: another SELECT, of the least and the greatest row id. Then the statement has two parameters, the first
+    /// and the last row id of a piece, and is read piece by piece.
+    pub ids: Option<String>,
     /// PostgreSQL: another SELECT of the same columns, for the rows that lie on no day. They are read last.
     pub undated: Option<String>,
     /// Names of the columns, in the order in which cells are handed on.

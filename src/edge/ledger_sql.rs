@@ -93,5 +93,5 @@ pub fn fill(kind: &Kind, template: &str, table: &str, has: &[(String, String)], 
         sql = sql.replace(&format!("{{={name}}}"), &stands);
         sql = sql.replace(&format!("{{?{name}}}"), if is_there { "(1 = 1)" } else { "(1 = 0)" });
     }
-    Filled { query: Query { sql, undated: None, columns: names, by_day: true }, fields }
+    Filled { query: Query { sql, ids: None, undated: None, columns: names, by_day: true }, fields }
 }

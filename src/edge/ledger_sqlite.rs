@@ -1,16 +1,15 @@
-//! A native ledger in a SQLite file: opened read-only, never created, never taken for immutable, and streamed
-//! row by row from one statement, which is one consistent snapshot (reliability.md section 7, item 8).
+//! A native ledger in a SQLite file: opened read-only, never created, never taken for immutable, and read in one
+//! consistent snapshot (reliability.md section 7, item 8).
 
-mod packed;
+mod pieces;
 
-pub use packed::read;
+pub use pieces::read;
 
 use super::ledger::{listed, missing_columns, unreadable};
 use super::ledger_cells::{COLUMNS, missing};
 use super::ledger_query::{Query, quoted, statement};
 use crate::domain::fault::{ExitCode, Fault};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,13 +19,10 @@ const QUERY: &str = include_str!("../../sql/native.sqlite.sql");
 /// database is waited for as long as `wait`.
 pub fn native(path: &Path, table: &str, wait: Duration) -> Result<Query, Fault> {
     let table = identifier(path, table)?;
-    runtime(path)?.block_on(async {
-        let mut database = open(path, wait).await?;
-        let found = columns(&mut database, path, table).await?;
-        let by_row_id = has_row_ids(&mut database, table, &found).await.map_err(|error| fault(path, &error))?;
-        database.close().await.map_err(|error| fault(path, &error))?;
-        Ok(query(table, &found, by_row_id))
-    })
+    let database = open(path, wait)?;
+    let found = columns(&database, path, table)?;
+    let by_ids = has_row_ids(&database, table, &found).map_err(|error| fault(path, &error))?;
+    Ok(query(table, &found, by_ids))
 }
 
 /// The table's name, which becomes part of a statement and so must be a plain one.
@@ -40,105 +36,132 @@ fn identifier<'t>(path: &Path, table: &'t str) -> Result<&'t str, Fault> {
     Err(Fault::new(ExitCode::Config, path.display().to_string(), what, hint))
 }
 
-fn query(table: &str, found: &[String], by_row_id: bool) -> Query {
-    // SQLite compares names of columns without case.
-    let there = |name: &str| found.iter().any(|column| column.eq_ignore_ascii_case(name));
-    let columns: Vec<&'static str> = COLUMNS.iter().map(|(name, _)| *name).filter(|name| there(name)).collect();
-    let mut sql = statement(QUERY).replace("{columns}", &columns.join(", ")).replace("{table}", &quoted(table));
-    if !by_row_id {
-        sql = sql.replace("{page}", "TRUE").replace("{at}", "0");
+/// A column as the table declares it.
+struct Declared {
+    name: String,
+    kind: String,
+}
+
+impl Declared {
+    /// Whether SQLite makes a text of every number that is put into it.
+    fn holds_text(&self) -> bool {
+        let kind = self.kind.to_ascii_uppercase();
+        !kind.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|word| kind.contains(word))
     }
-    Query { sql, undated: None, columns, by_day: false }
+}
+
+fn query(table: &str, found: &[Declared], by_ids: bool) -> Query {
+    // SQLite compares names of columns without case.
+    let declared = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let mut columns = Vec::new();
+    let mut texts = Vec::new();
+    for ((name, _), column) in COLUMNS.iter().filter_map(|one| declared(one.0).map(|column| (one, column))) {
+        // A cast costs time; what a view declares says nothing of what is in it.
+        let is_text = by_ids && column.holds_text();
+        texts.push(if is_text { name.to_string() } else { format!("CAST({name} AS TEXT)") });
+        columns.push(*name);
+    }
+    let table = quoted(table);
+    let sql = statement(QUERY).replace("{columns}", &texts.join(", "));
+    let (sql, ids) = match by_ids {
+        // An index would give another order.
+        true => (
+            sql.replace("{table}", &format!("{table} NOT INDEXED")).replace("{piece}", "_rowid_ BETWEEN ?1 AND ?2")
+                + " ORDER BY _rowid_",
+            Some(format!("SELECT (SELECT min(_rowid_) FROM {table}), (SELECT max(_rowid_) FROM {table})")),
+        ),
+        false => (sql.replace("{table}", &table).replace("{piece}", "TRUE"), None),
+    };
+    Query { sql, ids, undated: None, columns, by_day: false }
 }
 
 /// Whether the name is that of a table whose rows have ids, and nothing hides them.
-async fn has_row_ids(database: &mut SqliteConnection, table: &str, found: &[String]) -> Result<bool, sqlx::Error> {
-    let tables: i64 = sqlx::query_scalar(
+fn has_row_ids(database: &Connection, table: &str, found: &[Declared]) -> rusqlite::Result<bool> {
+    let tables: i64 = database.query_row(
         "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0 AND name = ?1 COLLATE NOCASE",
-    )
-    .bind(table)
-    .fetch_one(database)
-    .await?;
-    Ok(tables == 1 && !found.iter().any(|column| column.eq_ignore_ascii_case("_rowid_") || column.eq_ignore_ascii_case("_at")))
+        [table],
+        |row| row.get(0),
+    )?;
+    Ok(tables == 1 && !found.iter().any(|column| column.name.eq_ignore_ascii_case("_rowid_")))
 }
 
-pub(super) fn runtime(path: &Path) -> Result<tokio::runtime::Runtime, Fault> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| unreadable(path, &error))
-}
-
-pub(super) async fn open(path: &Path, wait: Duration) -> Result<SqliteConnection, Fault> {
+/// A read-only connection.
+pub(super) fn open(path: &Path, wait: Duration) -> Result<Connection, Fault> {
     // SQLite says the same of a file that is missing, forbidden or a folder; and it would take a name like
     // `:memory:` or `file:…` for something else than a file.
     let absolute = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
-    // Closed again before SQLite opens it: closing a file drops all locks that a process holds on it.
-    let metadata = std::fs::File::open(&absolute).and_then(|file| file.metadata());
-    if !metadata.map_err(|error| unreadable(path, &error))?.is_file() {
+    // Looked at and not opened: closing a file drops all locks that this process holds on it, and another thread may
+    // be reading the same ledger.
+    let metadata = std::fs::metadata(&absolute).map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
         let hint = "`sqlite` of the ledger in the job file names the database file itself";
         return Err(Fault::new(ExitCode::Config, path.display().to_string(), "is not a file", hint));
     }
-    let options = SqliteConnectOptions::new()
-        .filename(&absolute)
-        .read_only(true)
-        .create_if_missing(false)
-        .immutable(false)
-        .busy_timeout(wait)
-        .pragma("query_only", "ON");
-    options.connect().await.map_err(|error| fault(path, &error))
+    // A connection is used by one thread at a time.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(&absolute, flags).and_then(|database| {
+        database.busy_timeout(wait)?;
+        database.execute_batch("PRAGMA query_only = ON")?;
+        Ok(database)
+    });
+    opened.map_err(|error| match std::fs::File::open(&absolute) {
+        Err(why) => unreadable(path, &why),
+        Ok(_) => fault(path, &error),
+    })
 }
 
 /// The columns of the table or view. This is the first read: what is no database shows here.
-async fn columns(database: &mut SqliteConnection, path: &Path, table: &str) -> Result<Vec<String>, Fault> {
+fn columns(database: &Connection, path: &Path, table: &str) -> Result<Vec<Declared>, Fault> {
     let place = path.display().to_string();
-    let wide: i64 = sqlx::query_scalar("SELECT length(CAST('a' AS BLOB)) FROM (SELECT count(*) FROM sqlite_schema)")
-        .fetch_one(&mut *database)
-        .await
-        .map_err(|error| fault(path, &error))?;
+    let failed = |error: rusqlite::Error| fault(path, &error);
+    let wide = "SELECT length(CAST('a' AS BLOB)) FROM (SELECT count(*) FROM sqlite_schema)";
+    let wide: i64 = database.query_row(wide, (), |row| row.get(0)).map_err(failed)?;
     if wide != 1 {
         let hint = "copy it into a UTF-8 database: `sqlite3 ledger.db .dump | sqlite3 new.db`, without the encoding pragma";
         return Err(Fault::new(ExitCode::Data, place, "the database keeps its texts as UTF-16, which is not read", hint));
     }
-    // The wider of the two column lists: the other leaves out generated columns.
-    let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1")
-        .bind(table)
-        .fetch_all(&mut *database)
-        .await
-        .map_err(|error| fault(path, &error))?;
+    let columns = declared(database, table).map_err(failed)?;
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     if columns.is_empty() {
-        let tables: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name")
-                .fetch_all(&mut *database)
-                .await
-                .map_err(|error| fault(path, &error))?;
-        let what = format!("no table or view {table:?}; found: {}", listed(&tables));
+        let what = format!("no table or view {table:?}; found: {}", listed(&tables(database).map_err(failed)?));
         let hint = "correct `table` of the ledger in the job file, or create a view of that name over what is there";
         return Err(Fault::new(ExitCode::Data, place, what, hint));
     }
-    let missing = missing(|name| columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
+    let missing = missing(|name| names.iter().any(|column| column.eq_ignore_ascii_case(name)));
     if !missing.is_empty() {
-        return Err(missing_columns(format!("{place}: {table}"), &missing, &columns));
+        return Err(missing_columns(format!("{place}: {table}"), &missing, &names));
     }
     Ok(columns)
 }
 
+/// Columns of a table or view; none where there is no such thing.
+fn declared(database: &Connection, table: &str) -> rusqlite::Result<Vec<Declared>> {
+    // The wider of the two column lists: the other leaves out generated columns.
+    let mut list = database.prepare("SELECT name, type FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
+    let found = list.query_map([table], |row| Ok(Declared { name: row.get(0)?, kind: row.get(1)? }))?;
+    found.collect()
+}
+
+/// Names of columns, for a ledger of another system.
+pub(super) fn column_names(database: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    Ok(declared(database, table)?.into_iter().map(|column| column.name).collect())
+}
+
+/// Names of all tables and views.
+pub(super) fn tables(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut list = database.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name")?;
+    list.query_map((), |row| row.get(0))?.collect()
+}
+
 /// What SQLite refuses, by its primary result code (reliability.md section 5, ledger rows).
-pub(super) fn fault(path: &Path, error: &sqlx::Error) -> Fault {
+pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
     let place = path.display().to_string();
-    let (code, message) = match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().and_then(|code| code.parse::<i64>().ok()).unwrap_or(1);
-            (code & 0xff, error.message().chars().take(200).collect::<String>())
-        }
-        sqlx::Error::Io(error) => return unreadable(path, error),
-        other => {
-            let what = format!("cannot be read: {}", other.to_string().chars().take(200).collect::<String>());
-            return Fault::new(
-                ExitCode::IoErr,
-                place,
-                what,
-                "run again; if it stays, check the file with `PRAGMA integrity_check`",
-            );
-        }
+    let rusqlite::Error::SqliteFailure(failure, message) = error else {
+        let what = format!("the ledger cannot be queried: {}", shortened(&error.to_string()));
+        return Fault::new(ExitCode::Data, place, what, "run the view or table by hand and mend it");
     };
+    let code = failure.extended_code & 0xff;
+    let message = message.as_ref().map_or_else(|| shortened(&failure.to_string()), |message| shortened(message));
     let (exit, what, hint) = match code {
         3 | 23 => (ExitCode::NoPerm, "permission denied".to_string(), "let the user that runs this read the file and its folder"),
         5 | 6 => (
@@ -167,6 +190,10 @@ pub(super) fn fault(path: &Path, error: &sqlx::Error) -> Fault {
         _ => (ExitCode::Data, format!("the ledger cannot be queried: {message}"), "run the view or table by hand and mend it"),
     };
     Fault::new(exit, place, what, hint)
+}
+
+fn shortened(message: &str) -> String {
+    message.chars().take(200).collect()
 }
 
 #[cfg(test)]

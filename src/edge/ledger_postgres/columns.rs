@@ -102,7 +102,7 @@ pub fn native(place: &str, table: &str, found: &[Found], tables: &[String]) -> R
         statement(QUERY).replace("{columns}", &expressions.join(", ")).replace("{table}", &quoted(table)).replace("{span}", span)
     };
     let may_be_undated = dated && !started.is_some_and(|column| column.not_null && column.kind == "date");
-    Ok(Query { sql: of(span), undated: may_be_undated.then(|| of(UNDATED)), columns, by_day: dated })
+    Ok(Query { sql: of(span), ids: None, undated: may_be_undated.then(|| of(UNDATED)), columns, by_day: dated })
 }
 
 /// How a column is read, as text that loses nothing.
