@@ -272,7 +272,7 @@ pub const JOB_POSTGRES: Keys = Keys {
         key(
             "tls",
             "\"verify-full\"; of a socket \"disable\"",
-            "`verify-full`, `require` (encrypted, but to anyone) or `disable`",
+            "`verify-full`, `verify-ca` (any host of a trusted authority), `require` (encrypted, but to anyone) or `disable`",
             "\"verify-full\"",
         ),
         key("tls_ca", "none", "PEM file of an authority to trust beside the public ones", "\"ca.pem\""),

@@ -85,7 +85,8 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     let port = whole(section, "port", 1, 65_535)?.unwrap_or(PORT);
     let password = section.get("password").map(|value| secret(&value, folder.path)).transpose()?;
     let socket = host.starts_with('/');
-    let words = [("verify-full", Tls::VerifyFull), ("require", Tls::Require), ("disable", Tls::Disable)];
+    let words =
+        [("verify-full", Tls::VerifyFull), ("verify-ca", Tls::VerifyCa), ("require", Tls::Require), ("disable", Tls::Disable)];
     let tls = section.get("tls").map(|value| Ok::<_, Fault>((value, value.word(&words)?))).transpose()?;
     if let Some((value, tls)) = &tls
         && socket
@@ -93,9 +94,14 @@ fn postgres(section: &Section<'_>, folder: &mut Folder<'_>) -> Result<Postgres, 
     {
         return Err(value.fault("tls: a socket in a folder is not encrypted", "take \"tls\" out, or name the host by its name"));
     }
+    // Without an authority of one's own, whatever host of a public one would do.
+    if let (Some((value, Tls::VerifyCa)), None) = (&tls, section.get("tls_ca")) {
+        let hint = "add the authority of the server's certificate, for example: tls_ca = \"ca.pem\"";
+        return Err(value.fault("tls: \"verify-ca\" needs tls_ca", hint));
+    }
     let tls = tls.map_or(if socket { Tls::Disable } else { Tls::VerifyFull }, |(_, tls)| tls);
     let tls_ca = match section.get("tls_ca") {
-        Some(value) if tls != Tls::VerifyFull => {
+        Some(value) if !matches!(tls, Tls::VerifyFull | Tls::VerifyCa) => {
             let hint = "take it out, or write tls = \"verify-full\"";
             return Err(value.fault("tls_ca: nothing is verified with this tls", hint));
         }

@@ -166,6 +166,8 @@ pub enum Tls {
     Disable,
     /// Encrypted, to whomever it may be.
     Require,
+    /// To whoever has a certificate of an authority that is trusted, whatever host it names.
+    VerifyCa,
     /// To the host that is named, by a certificate of an authority that is trusted.
     VerifyFull,
 }

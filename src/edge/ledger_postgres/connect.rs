@@ -39,6 +39,11 @@ pub async fn connect(server: &Postgres) -> Result<PgConnection, Fault> {
             Fault::new(ExitCode::Config, path.display().to_string(), what, "name a PEM file that this user can read")
         })?,
     };
+    if server.tls == Tls::VerifyCa {
+        // The driver's check without a host takes what the process has, and ends it where there is nothing. Whoever
+        // names it first is right: an error says that somebody has.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     let options = PgConnectOptions::new_without_pgpass()
         .host(&server.host)
         .port(server.port)
@@ -52,6 +57,7 @@ pub async fn connect(server: &Postgres) -> Result<PgConnection, Fault> {
         .ssl_mode(match server.tls {
             Tls::Disable => PgSslMode::Disable,
             Tls::Require => PgSslMode::Require,
+            Tls::VerifyCa => PgSslMode::VerifyCa,
             Tls::VerifyFull => PgSslMode::VerifyFull,
         })
         .disable_statement_logging();

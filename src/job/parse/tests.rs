@@ -389,13 +389,19 @@ fn faults_in_ledgers() {
             "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"prefer\"",
             10,
             "tls: unknown tls \"prefer\"",
-            "known: verify-full, require, disable",
+            "known: verify-full, verify-ca, require, disable",
         ),
         (
             "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"require\"\ntls_ca = \"ca.pem\"",
             11,
             "tls_ca: nothing is verified with this tls",
             "take it out, or write tls = \"verify-full\"",
+        ),
+        (
+            "[[ledger]]\nname = \"app\"\n[ledger.postgres]\nhost = \"db\"\ndatabase = \"d\"\nuser = \"u\"\ntls = \"verify-ca\"",
+            10,
+            "tls: \"verify-ca\" needs tls_ca",
+            "add the authority of the server's certificate, for example: tls_ca = \"ca.pem\"",
         ),
         (
             "[[ledger]]\nname = \"app\"\nsqlite = \"l.db\"\ntable = \"t; drop\"",
