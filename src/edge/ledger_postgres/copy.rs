@@ -9,7 +9,7 @@ use crate::domain::period::Days;
 use crate::edge::ledger_cells::Column;
 use crate::edge::ledger_query::{EachRow, Query, quoted};
 use crate::job::Postgres;
-use futures_util::StreamExt;
+use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -44,7 +44,8 @@ pub fn read(server: &Postgres, query: &Query, days: Days, each: &mut EachRow<'_>
         let fetcher = scope.spawn(move || super::runtime(server)?.block_on(fetch(server, query, days, &sender)));
         let mut broken = None;
         for Rows { blocks, sorted } in receiver {
-            let mut take = |line: &[u8]| text::row(line, width, each);
+            let mut cells = Vec::with_capacity(width);
+            let mut take = |line| text::row(line, width, &mut cells, each);
             let taken = match sorted {
                 true => text::lines(&blocks).try_for_each(&mut take),
                 false => text::sorted(&blocks, time).into_iter().try_for_each(&mut take),
@@ -152,23 +153,21 @@ async fn take(
 ) -> Result<(), sqlx::Error> {
     begin(database, server).await?;
     let block = || Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
-    let (mut blocks, mut last) = (Vec::new(), block());
+    let (mut blocks, mut last, mut held) = (Vec::new(), block(), 0);
     {
         let mut lines = bounded(server, database.copy_out_raw(statement)).await?;
-        while let Some(line) = bounded(server, async { lines.next().await.transpose() }).await? {
-            // One message is one row, with the end of its line.
-            last.extend_from_slice(&line);
-            if last.len() < BLOCK_BYTES {
-                continue;
-            }
+        // One wait for each block: one for each row takes as long as the row.
+        while bounded(server, fill(&mut lines, &mut last)).await? {
+            held += last.len();
             blocks.push(std::mem::replace(&mut last, block()));
-            let full = blocks.len() * BLOCK_BYTES >= CHUNK_BYTES_MAX;
+            let full = held >= CHUNK_BYTES_MAX;
             if full && !sorted {
                 taken.too_large = true;
                 return Ok(());
             }
             if full || taken.handed_on {
                 taken.handed_on = true;
+                held = 0;
                 if sender.send(Rows { blocks: std::mem::take(&mut blocks), sorted }).is_err() {
                     taken.gone = true;
                     return Ok(());
@@ -181,6 +180,18 @@ async fn take(
     taken.handed_on = true;
     taken.gone = sender.send(Rows { blocks, sorted }).is_err();
     Ok(())
+}
+
+/// Fills a block with rows: each message is one, with the end of its line. False at the end of all.
+async fn fill<R: AsRef<[u8]>>(
+    lines: &mut (impl Stream<Item = sqlx::Result<R>> + Unpin),
+    block: &mut Vec<u8>,
+) -> sqlx::Result<bool> {
+    while block.len() < BLOCK_BYTES {
+        let Some(line) = lines.try_next().await? else { return Ok(false) };
+        block.extend_from_slice(line.as_ref());
+    }
+    Ok(true)
 }
 
 /// The days of each chunk: single days where the database finds them without reading everything each time.

@@ -4,25 +4,30 @@
 use crate::edge::ledger_cells::Cell;
 use crate::edge::ledger_query::EachRow;
 
-/// Splits one line, without its end, into cells and hands the row on.
+/// Splits one line, without its end, into cells and hands the row on. `cells` is room for them, which is used again.
 ///
 /// # Errors
 /// The line does not have `width` cells: no server writes such a line.
-pub fn row(line: &[u8], width: usize, each: &mut EachRow<'_>) -> Result<(), ()> {
-    let plain = std::str::from_utf8(line).ok().filter(|text| !text.contains('\\'));
-    let owned: Vec<Vec<u8>>;
-    let mut cells: Vec<Cell<'_>> = Vec::with_capacity(width);
-    match plain {
-        Some(text) => cells.extend(text.split('\t').map(Cell::Text)),
+pub fn row<'l>(line: &'l [u8], width: usize, cells: &mut Vec<Cell<'l>>, each: &mut EachRow<'_>) -> Result<(), ()> {
+    match std::str::from_utf8(line).ok().filter(|text| !text.contains('\\')) {
+        Some(text) => {
+            cells.clear();
+            cells.extend(text.split('\t').map(Cell::Text));
+            hand_on(cells, width, each)
+        }
         None => {
-            owned = line.split(|byte| *byte == b'\t').map(unescaped).collect();
-            cells.extend(owned.iter().map(|cell| std::str::from_utf8(cell).map_or(Cell::NotText, Cell::Text)));
+            let owned: Vec<Vec<u8>> = line.split(|byte| *byte == b'\t').map(unescaped).collect();
+            let cells = owned.iter().map(|cell| std::str::from_utf8(cell).map_or(Cell::NotText, Cell::Text));
+            hand_on(&cells.collect::<Vec<_>>(), width, each)
         }
     }
+}
+
+fn hand_on(cells: &[Cell<'_>], width: usize, each: &mut EachRow<'_>) -> Result<(), ()> {
     if cells.len() != width {
         return Err(());
     }
-    each(&cells);
+    each(cells);
     Ok(())
 }
 
@@ -91,7 +96,7 @@ mod tests {
 
     fn read(line: &[u8], width: usize) -> Option<Vec<String>> {
         let mut found = None;
-        row(line, width, &mut |row| found = Some(row.iter().map(|cell| format!("{cell:?}")).collect())).ok()?;
+        row(line, width, &mut Vec::new(), &mut |row| found = Some(row.iter().map(|cell| format!("{cell:?}")).collect())).ok()?;
         found
     }
 
