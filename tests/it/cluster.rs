@@ -114,13 +114,18 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
 
-/// An authority that nobody trusts and a certificate of it for `localhost`; the settings that make the server use it.
-fn certificates(folder: &Path) -> (PathBuf, String) {
-    let authority_key = rcgen::KeyPair::generate().unwrap();
+/// An authority that nobody trusts.
+pub fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, rcgen::Certificate) {
+    let key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = authority.self_signed(&authority_key).unwrap();
-    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let certificate = authority.self_signed(&key).unwrap();
+    (rcgen::Issuer::new(authority, key), certificate)
+}
+
+/// An authority that nobody trusts and a certificate of it for `localhost`; the settings that make the server use it.
+fn certificates(folder: &Path) -> (PathBuf, String) {
+    let (issuer, certificate) = authority();
     let key = rcgen::KeyPair::generate().unwrap();
     let server = rcgen::CertificateParams::new(vec!["localhost".to_string()]).unwrap().signed_by(&key, &issuer).unwrap();
     let ca = folder.join("ca.pem");
@@ -182,9 +187,13 @@ impl Database {
         self.execute(&format!("GRANT SELECT ON {table} TO {}", self.role));
     }
 
+    pub fn port(&self) -> u16 {
+        self.cluster.admin.get_port()
+    }
+
     /// `postgres = { … }` of a job file; `more` begins with a comma.
     pub fn place(&self, more: &str) -> String {
-        let (host, port) = (self.cluster.admin.get_host(), self.cluster.admin.get_port());
+        let (host, port) = (self.cluster.admin.get_host(), self.port());
         let tls = if more.contains("tls") { "" } else { ", tls = \"disable\"" };
         format!(
             "postgres = {{ host = \"{host}\", port = {port}, database = \"{}\", user = \"{}\", password = \"file:{}\"{tls}{more} }}",

@@ -17,6 +17,8 @@ mod faults;
 mod foreign;
 mod foreign_databases;
 mod laws;
+mod ledger_engines;
+mod ledger_world;
 mod oracle;
 mod plan_laws;
 mod plan_shapes;
@@ -31,6 +33,7 @@ mod simulated;
 #[allow(dead_code)] // Each test takes the faults that it needs.
 mod simulator;
 mod spikes;
+mod sqlite;
 mod tidy;
 mod vectors;
 mod weekend;

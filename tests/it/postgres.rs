@@ -1,239 +1,57 @@
-//! Ledgers in a real PostgreSQL: the same reports as from every other source, and every fault of
-//! reliability.md section 5 with its documented code, the old report standing and the next run right.
+//! Ledgers in a real PostgreSQL: every fault of reliability.md section 5 with its documented code, the old report
+//! standing and the next run right.
 
 use crate::cluster::{Database, PASSWORD, cluster, runtime};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
-use std::collections::BTreeMap;
+use crate::ledger_world::{BETA, World, root, tieout, told};
+use sqlx::{AssertSqlSafe, Executor};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::io::Read;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::Deref;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn tieout(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tieout"));
-    command.args(arguments).current_dir(folder).output().unwrap()
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// Published files but the manifest, which alone may know where things came from.
-fn published(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder.join("out/latest/")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_string();
-        if name != "MANIFEST.json" {
-            files.insert(name, fs::read(&path).unwrap());
-        }
-    }
-    files
-}
-
-/// The rows of the demo's ledger as texts, in the order that their content decides.
-fn demo_rows() -> (Vec<String>, Vec<Vec<Option<String>>>) {
-    let (columns, mut rows) = runtime().block_on(async {
-        let path = root().join("fixtures/demo/ledger.db");
-        let mut ledger = SqliteConnectOptions::new().filename(path).read_only(true).connect().await.unwrap();
-        let columns: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info('request_ledger')").fetch_all(&mut ledger).await.unwrap();
-        let texts: Vec<String> = columns.iter().map(|name| format!("CAST({name} AS TEXT)")).collect();
-        let query = format!("SELECT {} FROM request_ledger", texts.join(", "));
-        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut ledger).await.unwrap();
-        let cells = |row: &sqlx::sqlite::SqliteRow| (0..columns.len()).map(|n| row.get::<Option<String>, _>(n)).collect();
-        (columns.clone(), rows.iter().map(cells).collect::<Vec<Vec<Option<String>>>>())
-    });
-    // The columns of the demo stand in the order of the contract, which is that of a row of COPY text.
-    let line = |row: &Vec<Option<String>>| {
-        let cells: Vec<&str> = row.iter().map(|cell| cell.as_deref().unwrap_or_default()).collect();
-        (cells[2].to_string(), cells.join("\t"))
-    };
-    rows.sort_by_key(line);
-    (columns, rows)
-}
-
-fn csv_of(columns: &[String], rows: &[Vec<Option<String>>]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(columns).unwrap();
-    for row in rows {
-        writer.write_record(row.iter().map(|cell| cell.as_deref().unwrap_or_default())).unwrap();
-    }
-    writer.into_inner().unwrap()
-}
-
-fn inserts(columns: &[String], rows: &[Vec<Option<String>>]) -> String {
-    let literal =
-        |cell: &Option<String>| cell.as_ref().map_or("NULL".to_string(), |text| format!("'{}'", text.replace('\'', "''")));
-    let row = |row: &Vec<Option<String>>| format!("({})", row.iter().map(literal).collect::<Vec<_>>().join(","));
-    let values: Vec<String> = rows.iter().map(row).collect();
-    format!("INSERT INTO request_ledger ({}) VALUES {};", columns.join(","), values.join(","))
-}
-
-/// The demo's columns in PostgreSQL, with the types one would choose.
-fn table(columns: &[String]) -> String {
-    let typed = |name: &String| {
-        let kind = match name.as_str() {
-            "attempt" => "integer NOT NULL",
-            "started_at" => "timestamptz NOT NULL",
-            "batch" => "boolean",
-            "input_tokens"
-            | "cache_read_tokens"
-            | "cache_write_5m_tokens"
-            | "cache_write_1h_tokens"
-            | "output_tokens"
-            | "reasoning_tokens"
-            | "images"
-            | "web_searches" => "bigint",
-            "video_seconds" | "expected_cost" | "upstream_cost" => "numeric",
-            _ => "text",
-        };
-        format!("{name} {kind}")
-    };
-    let columns: Vec<String> = columns.iter().map(typed).collect();
-    format!("CREATE TABLE request_ledger ({});", columns.join(", "))
-}
-
-fn demo_job(folder: &Path, place: &str) {
-    let demo = fs::read_to_string(root().join("jobs/demo.toml")).unwrap();
-    let at = |path: &str| format!("\"{}/", root().join(path).display());
-    let job = demo
-        .replace("\"../out/demo\"", "\"out\"")
-        .replace("\"../out/demo-state\"", "\"state\"")
-        .replace("sqlite = \"../fixtures/demo/ledger.db\"", place)
-        .replace("\"../fixtures/", &at("fixtures"))
-        .replace("\"demo/", &at("jobs/demo"))
-        .replace("\"plans/", &at("jobs/plans"))
-        .replace("\"prices/", &at("jobs/prices"));
-    assert!(job.contains(place), "{job}");
-    fs::write(folder.join("job.toml"), job).unwrap();
-}
-
-#[test]
-fn the_same_world_through_every_engine_gives_the_same_bytes() {
-    let (columns, rows) = demo_rows();
-    let world = tempfile::tempdir().unwrap();
-    let path = |name: &str| world.path().join(name);
-
-    fs::write(path("ledger.csv"), csv_of(&columns, &rows)).unwrap();
-    let series = columns.iter().enumerate().map(|(number, name)| {
-        let cells: Vec<Option<&str>> = rows.iter().map(|row| row[number].as_deref()).collect();
-        polars::prelude::Column::new(name.as_str().into(), cells)
-    });
-    let mut frame = polars::prelude::DataFrame::new(rows.len(), series.collect()).unwrap();
-    polars::prelude::ParquetWriter::new(fs::File::create(path("ledger.parquet")).unwrap()).finish(&mut frame).unwrap();
-    runtime().block_on(async {
-        let options = SqliteConnectOptions::new().filename(path("ledger.db")).create_if_missing(true);
-        let mut ledger = options.connect().await.unwrap();
-        let script = format!("CREATE TABLE request_ledger ({}); {}", columns.join(","), inserts(&columns, &rows));
-        ledger.execute(sqlx::raw_sql(AssertSqlSafe(script))).await.unwrap();
-    });
-    // A table has no order: these two were filled from both ends, and one has an index.
-    let mut backwards = rows.clone();
-    backwards.reverse();
-    let plain = cluster().database(&format!("{}{}", table(&columns), inserts(&columns, &rows)));
-    let script = format!("{}{}", table(&columns), inserts(&columns, &backwards));
-    let indexed = cluster().database(&format!("{script} CREATE INDEX ON request_ledger (started_at); ANALYZE;"));
-    plain.grant("request_ledger");
-    indexed.grant("request_ledger");
-
-    let mut first = None;
-    for place in [
-        format!("sqlite = \"{}\"", path("ledger.db").display()),
-        format!("files = [\"{}\"]", path("ledger.csv").display()),
-        format!("files = [\"{}\"]", path("ledger.parquet").display()),
-        plain.place(""),
-        indexed.place(""),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        demo_job(folder.path(), &place);
-        let output = tieout(folder.path(), &["run", "job.toml", "--quiet"]);
-        assert_eq!(output.status.code(), Some(0), "{place}: {}", told(&output));
-        let files = published(folder.path());
-        let expected = first.get_or_insert_with(|| files.clone());
-        for (name, bytes) in &files {
-            let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            assert_eq!(shown(bytes), shown(&expected[name]), "{name} through {place}");
-        }
-        assert_eq!(files.len(), expected.len());
-    }
-}
-
-/// A small world: one account billed 6.60 for a call of 2026-11-16 that the ledger knows.
-struct World {
-    folder: tempfile::TempDir,
+/// A world whose ledger is in a database of its own.
+struct Served {
+    world: World,
     database: Database,
 }
 
-const TABLE: &str = "CREATE TABLE request_ledger (request_id text, attempt integer, started_at timestamptz, provider text, \
-    model text, account text, team text, images integer, expected_cost numeric); \
-    INSERT INTO request_ledger SELECT 'r' || n, 1, '2026-11-16 09:00:00Z'::timestamptz + n * interval '1 second', 'fal', \
-    'fal-ai/flux/dev', 'acme', 'growth', 1, 0.05 FROM generate_series(1, 20) n;";
-
-impl World {
-    fn new(script: &str) -> World {
-        let database = cluster().database(script);
-        let folder = tempfile::tempdir().unwrap();
-        let page = fs::read_to_string(root().join("fixtures/scenarios/later-pull-replaces/monday.csv")).unwrap();
-        fs::write(folder.path().join("page.csv"), page).unwrap();
-        World { folder, database }
-    }
-
-    fn job(&self, table: &str, more: &str) {
-        let job = format!(
-            "name = \"pg\"\nas_of = \"2026-11-19T06:00:00Z\"\noutput = \"out\"\nstate = \"state\"\n\
-             [window]\nfrom = \"2026-11-15\"\n\
-             [[ledger]]\nname = \"app\"\ntable = \"{table}\"\n{}\n\
-             [[source]]\nprovider = \"fal\"\naccount = \"acme\"\nsettle_days = 0\n[[source.pull]]\nfiles = [\"page.csv\"]\n\
-             covers = [\"2026-11-15\", \"2026-11-19\"]\n",
-            self.database.place(more)
-        );
-        fs::write(self.folder.path().join("job.toml"), job).unwrap();
-    }
-
-    fn run(&self) -> Output {
-        let output = tieout(self.folder.path(), &["run", "job.toml", "--quiet"]);
-        assert!(!told(&output).contains(PASSWORD));
-        output
-    }
-
-    /// The names of published runs with what the pointers say.
-    fn runs(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.folder.path().join("out/runs"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.push(fs::read_link(self.folder.path().join("out/latest")).unwrap().display().to_string());
-        names.sort();
-        names
-    }
-
-    fn ledger_total(&self) -> Vec<String> {
-        column(self.folder.path(), "reconciliation.csv", "ledger_total")
+impl Deref for Served {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.world
     }
 }
 
-fn column(folder: &Path, file: &str, name: &str) -> Vec<String> {
-    let bytes = fs::read(folder.join("out/latest").join(file)).unwrap();
-    let mut reader = csv::Reader::from_reader(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes));
-    let index = reader.headers().unwrap().iter().position(|header| header == name).unwrap();
-    reader.records().map(|record| record.unwrap()[index].to_string()).collect()
+impl Served {
+    fn new(script: &str) -> Served {
+        Served { world: World::new(), database: cluster().database(script) }
+    }
+
+    fn job(&self, table: &str, more: &str) {
+        self.world.job(table, &self.database.place(more), "");
+    }
+}
+
+fn table() -> String {
+    crate::ledger_world::TABLE
+        .replace("{time}", "timestamptz")
+        .replace("{amount}", "numeric")
+        .replace("{at}", "'2026-11-16 09:00:00Z'::timestamptz + n * interval '1 second'")
+        .replace("{cost}", "0.05")
+        .replace("{calls}", "generate_series(1, 20) n")
 }
 
 #[test]
 fn every_fault_has_its_code_the_old_report_stands_and_the_next_run_is_right() {
-    let world = World::new(TABLE);
+    let world = Served::new(&table());
     world.database.grant("request_ledger");
     world.job("request_ledger", "");
     let output = world.run();
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    let (runs, files) = (world.runs(), published(world.folder.path()));
+    let before = world.stands();
     assert_eq!(world.ledger_total().iter().filter(|total| *total == "1").count(), 1, "{:?}", world.ledger_total());
 
     let role = &world.database.role;
@@ -319,27 +137,25 @@ fn every_fault_has_its_code_the_old_report_stands_and_the_next_run_is_right() {
         let output = tieout(world.folder.path(), &["check", "job.toml", "--online"]);
         assert_eq!(output.status.code(), Some(code), "{name}, check --online: {}", told(&output));
         assert!(told(&output).contains(what), "{name}, check --online: {}", told(&output));
-        assert_eq!((world.runs(), published(world.folder.path())), (runs.clone(), files.clone()), "{name}");
+        assert_eq!(world.stands(), before, "{name}");
         world.database.execute(&mended);
         let output = world.run();
         assert_eq!(output.status.code(), Some(0), "after {name}: {}", told(&output));
-        assert_eq!((world.runs(), published(world.folder.path())), (runs.clone(), files.clone()), "after {name}");
+        assert_eq!(world.stands(), before, "after {name}");
     }
 }
 
 #[test]
 fn a_server_or_database_that_is_not_there() {
-    let world = World::new(TABLE);
+    let world = Served::new(&table());
     world.database.grant("request_ledger");
     let mended = |from: &str, to: &str| {
         world.job("request_ledger", "");
-        let job = fs::read_to_string(world.folder.path().join("job.toml")).unwrap();
-        assert!(job.contains(from));
-        fs::write(world.folder.path().join("job.toml"), job.replace(from, to)).unwrap();
+        world.edit(from, to);
         world.run()
     };
-    let port = world.database.place("").split("port = ").nth(1).unwrap().split(',').next().unwrap().to_string();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = world.database.port();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let database = world.database.name.clone();
     for (from, to, code, what) in [
         (format!("port = {port}"), format!("port = {closed}"), 75, "no connection: connection refused"),
@@ -368,12 +184,12 @@ const SLOW: &str =
 
 #[test]
 fn a_backend_killed_in_the_middle_of_the_read_is_asked_again_and_else_left_for_later() {
-    let world = World::new(&format!("{TABLE}{SLOW}"));
+    let world = Served::new(&format!("{}{SLOW}", table()));
     world.database.grant("request_ledger");
     world.database.grant("slow");
     world.job("request_ledger", "");
     assert_eq!(world.run().status.code(), Some(0));
-    let (runs, files) = (world.runs(), published(world.folder.path()));
+    let before = world.stands();
     for (kills_max, code) in [(1, 0), (u32::MAX, 75)] {
         world.job("slow", "");
         let (done, kills) = (AtomicBool::new(false), AtomicU32::new(0));
@@ -401,18 +217,106 @@ fn a_backend_killed_in_the_middle_of_the_read_is_asked_again_and_else_left_for_l
         if code == 75 {
             assert!(told(&output).contains("the database went away"), "{}", told(&output));
         }
-        assert_eq!((world.runs(), published(world.folder.path())), (runs.clone(), files.clone()));
+        assert_eq!(world.stands(), before);
+    }
+}
+
+/// What a replica says when the primary takes back rows that are being read.
+#[test]
+fn a_read_that_collides_with_a_change_is_asked_again_and_else_left_for_later() {
+    let torn = "CREATE FUNCTION torn(id text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN \
+        IF NOT pg_try_advisory_xact_lock_shared(7) THEN \
+            RAISE EXCEPTION 'canceling statement due to conflict with recovery' USING ERRCODE = '40001'; \
+        END IF; RETURN id; END $$; \
+        CREATE VIEW replica AS SELECT torn(request_id) AS request_id, attempt, started_at, provider, model, account, team, \
+        images, expected_cost FROM request_ledger;";
+    let world = Served::new(&format!("{}{torn}", table()));
+    world.database.grant("request_ledger");
+    world.database.grant("replica");
+    world.job("request_ledger", "");
+    assert_eq!(world.run().status.code(), Some(0));
+    let before = world.stands();
+    world.job("replica", "");
+    for (held, code) in [(Duration::from_secs(2), 0), (Duration::from_secs(60), 75)] {
+        let done = AtomicBool::new(false);
+        let output = std::thread::scope(|scope| {
+            let (ready, waiting) = std::sync::mpsc::channel();
+            let done = &done;
+            let database = &world.database;
+            scope.spawn(move || {
+                runtime().block_on(async {
+                    let mut change = database.admin().await;
+                    change.execute("SELECT pg_advisory_lock(7)").await.unwrap();
+                    ready.send(()).unwrap();
+                    let start = std::time::Instant::now();
+                    while !done.load(Ordering::Relaxed) && start.elapsed() < held {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                });
+            });
+            waiting.recv().unwrap();
+            let _end = SetAtEnd(done);
+            world.run()
+        });
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        if code == 75 {
+            assert!(told(&output).contains("the read collided with a change: canceling statement"), "{}", told(&output));
+        }
+        assert_eq!(world.stands(), before);
+    }
+}
+
+/// Forwards connections to a port, and cuts each off after so many bytes of what the server says.
+fn cut_off(server: u16, after: usize) -> u16 {
+    let listener = TcpListener::bind("localhost:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(("localhost", server)).unwrap());
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut (&mut server).take(after as u64), &mut client);
+                let _ = client.shutdown(Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    port
+}
+
+/// More than is kept until it is whole is handed on as it comes: then nothing can be asked for again.
+#[test]
+fn a_connection_that_breaks_within_a_large_day_ends_the_read() {
+    let wide = "CREATE VIEW wide AS SELECT request_id, attempt, started_at, provider, model, account, team, images, expected_cost, \
+        repeat('x', 10000000) AS user_id FROM request_ledger;";
+    let world = Served::new(&format!("{}{wide}", table()));
+    world.database.grant("request_ledger");
+    world.database.grant("wide");
+    world.job("request_ledger", "");
+    assert_eq!(world.run().status.code(), Some(0));
+    let before = world.stands();
+    let port = world.database.port();
+    for (after, code) in [(180_000_000, 75), (usize::MAX, 0)] {
+        world.job("wide", "");
+        world.edit(&format!("port = {port}"), &format!("port = {}", cut_off(port, after)));
+        let output = world.run();
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        if code == 75 {
+            assert!(told(&output).contains("the database went away"), "{}", told(&output));
+        }
+        assert_eq!(world.stands(), before);
     }
 }
 
 #[test]
 fn a_query_or_a_lock_that_takes_too_long_is_left_for_later() {
-    let world = World::new(&format!("{TABLE}{SLOW}"));
+    let world = Served::new(&format!("{}{SLOW}", table()));
     world.database.grant("request_ledger");
     world.database.grant("slow");
     world.job("request_ledger", "");
     assert_eq!(world.run().status.code(), Some(0));
-    let (runs, files) = (world.runs(), published(world.folder.path()));
+    let before = world.stands();
 
     world.job("slow", ", statement_seconds = 1");
     let output = world.run();
@@ -428,14 +332,14 @@ fn a_query_or_a_lock_that_takes_too_long_is_left_for_later() {
         assert_eq!(output.status.code(), Some(75), "{}", told(&output));
         assert!(told(&output).contains("a lock was not given in time"), "{}", told(&output));
     });
-    assert_eq!((world.runs(), published(world.folder.path())), (runs.clone(), files.clone()));
+    assert_eq!(world.stands(), before);
     assert_eq!(world.run().status.code(), Some(0));
-    assert_eq!((world.runs(), published(world.folder.path())), (runs, files));
+    assert_eq!(world.stands(), before);
 }
 
 #[test]
 fn nothing_is_taken_from_the_environment_but_what_cannot_be_taken_back_is_refused() {
-    let world = World::new(TABLE);
+    let world = Served::new(&table());
     world.database.grant("request_ledger");
     world.job("request_ledger", "");
     let run = |variables: &[(&str, &str)]| {
@@ -463,23 +367,26 @@ fn nothing_is_taken_from_the_environment_but_what_cannot_be_taken_back_is_refuse
 
 #[test]
 fn a_connection_is_as_encrypted_as_the_job_says_or_there_is_none() {
-    let world = World::new(TABLE);
+    let world = Served::new(&table());
     world.database.grant("request_ledger");
     let Some(ca) = &world.database.cluster.ca else {
         return eprintln!("TIEOUT_TEST_PG names a server whose certificate is not ours: not tested");
     };
     let trusted = format!(", tls_ca = \"{}\"", ca.display());
+    let other = world.folder.path().join("other.pem");
+    fs::write(&other, crate::cluster::authority().1.pem()).unwrap();
     for (more, host, code, what) in [
         (format!(", tls = \"verify-full\"{trusted}"), "localhost", 0, ""),
         (", tls = \"require\"".to_string(), "127.0.0.1", 0, ""),
         (format!(", tls = \"verify-full\"{trusted}"), "127.0.0.1", 78, "certificate"),
+        // A certificate for another host, and one of an authority that is not named.
+        (format!(", tls = \"verify-ca\"{trusted}"), "127.0.0.1", 0, ""),
+        (format!(", tls = \"verify-ca\", tls_ca = \"{}\"", other.display()), "127.0.0.1", 78, "certificate"),
         (", tls = \"verify-full\"".to_string(), "localhost", 78, "certificate"),
         (", tls = \"verify-full\", tls_ca = \"/nowhere.pem\"".to_string(), "localhost", 78, "tls_ca cannot be read"),
     ] {
         world.job("request_ledger", &more);
-        let job = fs::read_to_string(world.folder.path().join("job.toml")).unwrap();
-        fs::write(world.folder.path().join("job.toml"), job.replace("host = \"localhost\"", &format!("host = \"{host}\"")))
-            .unwrap();
+        world.edit("host = \"localhost\"", &format!("host = \"{host}\""));
         let output = tieout(world.folder.path(), &["check", "job.toml"]);
         assert_eq!(output.status.code(), Some(code), "{more}: {}", told(&output));
         assert!(told(&output).contains(what), "{more}: {}", told(&output));
@@ -498,12 +405,12 @@ fn a_connection_is_as_encrypted_as_the_job_says_or_there_is_none() {
 
 #[test]
 fn pairs_that_are_written_together_are_never_read_apart() {
-    let world = World::new(
+    let world = Served::new(
         "CREATE TABLE request_ledger (request_id text, attempt integer, started_at timestamptz, provider text, \
          model text, account text, expected_cost numeric); CREATE INDEX ON request_ledger (started_at);",
     );
     world.database.grant("request_ledger");
-    world.job("request_ledger", "");
+    world.world.job("request_ledger", &world.database.place(""), BETA);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for writer in 0..3 {
@@ -535,19 +442,11 @@ fn pairs_that_are_written_together_are_never_read_apart() {
         }
         // Also when an assertion below fails: the scope waits for the writers.
         let _end = SetAtEnd(&done);
-        let job = fs::read_to_string(world.folder.path().join("job.toml")).unwrap();
-        let beta = "[[source]]\nprovider = \"fal\"\naccount = \"beta\"\nsettle_days = 0\n[[source.pull]]\nfiles = [\"page.csv\"]\ncovers = [\"2026-11-15\", \"2026-11-19\"]\n";
-        fs::write(world.folder.path().join("job.toml"), format!("{job}{beta}")).unwrap();
         let mut totals = Vec::new();
         for _ in 0..6 {
             let output = world.run();
             assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-            let days = column(world.folder.path(), "reconciliation.csv", "charge_date");
-            let accounts = column(world.folder.path(), "reconciliation.csv", "account");
-            let mut of: BTreeMap<(String, String), String> = BTreeMap::new();
-            for ((day, account), total) in days.into_iter().zip(accounts).zip(world.ledger_total()) {
-                of.insert((account, day), total);
-            }
+            let of = world.totals();
             for ((account, day), total) in of.iter().filter(|((account, _), _)| account == "acme") {
                 assert_eq!(of.get(&("beta".to_string(), day.clone())), Some(total), "{account} {day}: {of:?}");
             }
@@ -560,7 +459,8 @@ fn pairs_that_are_written_together_are_never_read_apart() {
 
 #[test]
 fn the_grants_let_a_role_read_the_ledger_and_nothing_else() {
-    let world = World::new(&format!("{TABLE} CREATE TABLE prompts (prompt text); REVOKE CREATE ON SCHEMA public FROM PUBLIC;"));
+    let world =
+        Served::new(&format!("{} CREATE TABLE prompts (prompt text); REVOKE CREATE ON SCHEMA public FROM PUBLIC;", table()));
     world.job("request_ledger", "");
     let database = &world.database;
     let grants = fs::read_to_string(root().join("sql/native.postgres.grants.sql")).unwrap();
