@@ -4,6 +4,9 @@
 #
 #   benches/ledger.sh [FOLDER]      default: a folder in the system's temporary folder
 #   ROWS=1000000 ROUNDS=3 benches/ledger.sh
+#
+# Ends with 1 when rows or their sum are not those of the database, or when the reader needs 1 GiB or more. Times are
+# printed and never judged.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,19 +15,19 @@ rounds=${ROUNDS:-5}
 folder=${1:-${TMPDIR:-/tmp}/tieout-ledger-$rows}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
-target=${CARGO_TARGET_DIR:-$here/../target}
 columns="request_id, attempt, started_at, provider, model, provider_request_id, api_key_id, team, input_tokens, expected_cost"
+span="started_at >= '2026-10-13' AND started_at < '2026-11-17'"
 
 program() { # the newest server's program, or the one in the path
     local found
-    found=$(ls -d /usr/lib/postgresql/*/bin/"$1" 2>/dev/null | tail -1)
+    found=$(ls -d /usr/lib/postgresql/*/bin/"$1" 2>/dev/null | sort -V | tail -1)
     echo "${found:-$(command -v "$1")}"
 }
 # A server does not run as root.
-as_server() { if [ "$(id -u)" = 0 ]; then runuser -u nobody -- "$@"; else "$@"; fi; }
+as_server() { (cd / && if [ "$(id -u)" = 0 ]; then exec runuser -u nobody -- "$@"; else exec "$@"; fi); }
 
-cargo build --release --bench ledger --manifest-path "$here/../Cargo.toml"
-reader=$(ls -t "$target"/release/deps/ledger-* | grep -v '\.d$' | head -1)
+reader=$(cargo build --release --bench ledger --manifest-path "$here/../Cargo.toml" --message-format json |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 
 # Five weeks in order of time, 4 providers, 20 models, 60 keys, 12 teams; the number of a row decides everything.
 if [ ! -e "$folder/ledger.db" ]; then
@@ -47,18 +50,18 @@ fi
 server=$(mktemp -d)
 port=54987
 [ "$(id -u)" = 0 ] && chown nobody "$server"
-cd /
-as_server "$(program initdb)" -D "$server/data" -U postgres -A trust -E UTF8 --locale=C >"$server.log" 2>&1
-as_server "$(program postgres)" -D "$server/data" -c port=$port -c unix_socket_directories="$server" -c listen_addresses= \
-    -c fsync=off -c full_page_writes=off -c shared_buffers=512MB -c max_wal_size=8GB >>"$server.log" 2>&1 &
-started=$!
-trap 'kill -INT $started; wait $started || true; rm -rf "$server" "$server.log"' EXIT
-ask() { psql -h "$server" -p $port -U postgres -q "$@"; }
-until ask -c "SELECT 1" >/dev/null 2>&1; do sleep 0.2; done
+trap 'as_server "$(program pg_ctl)" -D "$server/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$server"' EXIT
+as_server "$(program initdb)" -D "$server/data" -U postgres -A trust -E UTF8 --locale=C >/dev/null
+as_server "$(program pg_ctl)" -D "$server/data" -l "$server/log" -w start -o "-c port=$port -c listen_addresses= \
+    -c unix_socket_directories=$server -c timezone=UTC -c fsync=off -c full_page_writes=off -c autovacuum=off \
+    -c shared_buffers=512MB -c max_wal_size=8GB" >/dev/null
+postmaster=$(head -1 "$server/data/postmaster.pid")
+ask() { psql -h "$server" -p $port -U postgres -d postgres -q "$@"; }
 ask -c "CREATE TABLE request_ledger (request_id text, attempt integer, started_at timestamptz, provider text, model text,
     provider_request_id text, api_key_id text, team text, input_tokens bigint, expected_cost numeric)"
 sqlite3 -csv "$folder/ledger.db" "SELECT * FROM request_ledger" | ask -c "COPY request_ledger FROM STDIN (FORMAT csv)"
 ask -c "CREATE INDEX ON request_ledger (started_at)" -c "VACUUM ANALYZE request_ledger"
+expected=$(ask -At -c "SELECT 'cost ' || trim_scale(sum(expected_cost)) FROM request_ledger")
 
 job() { # name, place
     cat >"$folder/$1.toml" <<TOML
@@ -78,18 +81,47 @@ TOML
 job sqlite "sqlite = \"ledger.db\""
 job postgres "postgres = { host = \"$server\", port = $port, database = \"postgres\", user = \"postgres\" }"
 
-ms() { local from; from=$(date +%s%N); "$@" >/dev/null; echo $((($(date +%s%N) - from) / 1000000)); }
-span="started_at >= '2026-10-13' AND started_at < '2026-11-17'"
-for round in $(seq "$rounds"); do
-    echo "shell-sqlite $(ms sqlite3 "$folder/ledger.db" "SELECT $columns FROM request_ledger WHERE $span")"
-    "$reader" "$folder/sqlite.toml"
-    echo "shell-postgres $(ms ask -c "COPY (SELECT $columns FROM request_ledger WHERE $span) TO STDOUT")"
-    "$reader" "$folder/postgres.toml"
+# CPU of the database server so far, in clock ticks: its backends count once they are over.
+ticks() { sleep 0.2; awk '{ print $14 + $15 + $16 + $17 }' "/proc/$postmaster/stat"; }
+second=$(getconf CLK_TCK)
+# One line for each run: who, wall seconds, CPU seconds of the program, CPU seconds of the database server.
+measured() { # who, what it says goes to the screen
+    local who=$1 before after
+    shift
+    before=$(ticks)
+    TIMEFORMAT='%R %U %S'
+    { time "$@" >"$folder/said.txt" 2>"$folder/errors.txt"; } 2>"$folder/time.txt" ||
+        { cat "$folder/errors.txt" >&2; exit 1; }
+    after=$(ticks)
+    awk -v who="$who" -v ticks=$((after - before)) -v second="$second" \
+        '{ printf "%s wall %.2f cpu %.2f server %.2f\n", who, $1, $2 + $3, ticks / second }' "$folder/time.txt"
+}
+ours() {
+    measured "$1" "$reader" "$folder/$1.toml"
+    cat "$folder/said.txt"
+    grep -q "^$1 $rows rows, 0 set aside, $expected, " "$folder/said.txt" ||
+        { echo "$1: expected $rows rows, $expected" >&2; exit 1; }
+}
+silent() { "$@" >/dev/null; }
+for _ in $(seq "$rounds"); do
+    measured shell-sqlite silent sqlite3 "$folder/ledger.db" "SELECT $columns FROM request_ledger WHERE $span"
+    ours sqlite
+    measured shell-postgres silent ask -c "COPY (SELECT $columns FROM request_ledger WHERE $span) TO STDOUT"
+    ours postgres
 done | tee "$folder/rounds.txt"
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+median() { # who, column
+    awk -v who="$1" -v column="$2" '$1 == who && $2 == "wall" { print $column }' "$folder/rounds.txt" | sort -n |
+        awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+echo
+echo "medians of $rounds rounds, $rows rows; seconds"
 for engine in sqlite postgres; do
-    shell=$(awk -v name="shell-$engine" '$1 == name { print $2 }' "$folder/rounds.txt" | median)
-    ours=$(sed -n "s/^$engine .* \([0-9]*\) ms.*/\1/p" "$folder/rounds.txt" | median)
-    echo "$engine: shell $shell ms, tieout $ours ms, ratio $((ours * 100 / shell)) per cent"
+    for who in "shell-$engine" "$engine"; do
+        echo "$who: wall $(median "$who" 3), CPU $(median "$who" 5), of the server $(median "$who" 7)"
+    done
+    awk -v engine=$engine -v shell="$(median "shell-$engine" 3)" -v ours="$(median $engine 3)" \
+        'BEGIN { printf "%s: %.2f times the shell (at most 1.60)\n", engine, ours / shell }'
+    awk -v engine=$engine '$1 == engine && /peak/ { sub(/.*peak /, ""); if ($1 > most) most = $1 }
+        END { printf "%s: peak %.0f MiB (below 1024)\n", engine, most / 1024; exit most >= 1048576 }' "$folder/rounds.txt"
 done
