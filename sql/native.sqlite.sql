@@ -1,7 +1,8 @@
 -- The rows of a native request ledger (contract 3.2) that may belong to a span of UTC days, from SQLite.
 --
 -- {columns} becomes those columns of the contract that the table or view has, in the order of the contract; {table}
--- its quoted name. They leave as text: SQLite has no decimal type, and a reader of text serves other engines too.
+-- its quoted name. What is no text becomes one outside: SQLite has no decimal type, and a reader of text serves other
+-- engines too.
 -- {piece} is a condition on row ids where the table has them: then it is read piece by piece in their order.
 --
 -- {before} and {after} are days as text, one day wider on both sides than what is asked for: text is compared here,

@@ -36,33 +36,12 @@ fn identifier<'t>(path: &Path, table: &'t str) -> Result<&'t str, Fault> {
     Err(Fault::new(ExitCode::Config, path.display().to_string(), what, hint))
 }
 
-/// A column as the table declares it.
-struct Declared {
-    name: String,
-    kind: String,
-}
-
-impl Declared {
-    /// Whether SQLite makes a text of every number that is put into it.
-    fn holds_text(&self) -> bool {
-        let kind = self.kind.to_ascii_uppercase();
-        !kind.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|word| kind.contains(word))
-    }
-}
-
-fn query(table: &str, found: &[Declared], by_ids: bool) -> Query {
+fn query(table: &str, found: &[String], by_ids: bool) -> Query {
     // SQLite compares names of columns without case.
-    let declared = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-    let mut columns = Vec::new();
-    let mut texts = Vec::new();
-    for ((name, _), column) in COLUMNS.iter().filter_map(|one| declared(one.0).map(|column| (one, column))) {
-        // A cast costs time; what a view declares says nothing of what is in it.
-        let is_text = by_ids && column.holds_text();
-        texts.push(if is_text { name.to_string() } else { format!("CAST({name} AS TEXT)") });
-        columns.push(*name);
-    }
+    let there = |name: &str| found.iter().any(|column| column.eq_ignore_ascii_case(name));
+    let columns: Vec<&'static str> = COLUMNS.iter().map(|(name, _)| *name).filter(|name| there(name)).collect();
     let table = quoted(table);
-    let sql = statement(QUERY).replace("{columns}", &texts.join(", "));
+    let sql = statement(QUERY).replace("{columns}", &columns.join(", "));
     let (sql, ids) = match by_ids {
         // An index would give another order.
         true => (
@@ -76,13 +55,13 @@ fn query(table: &str, found: &[Declared], by_ids: bool) -> Query {
 }
 
 /// Whether the name is that of a table whose rows have ids, and nothing hides them.
-fn has_row_ids(database: &Connection, table: &str, found: &[Declared]) -> rusqlite::Result<bool> {
+fn has_row_ids(database: &Connection, table: &str, found: &[String]) -> rusqlite::Result<bool> {
     let tables: i64 = database.query_row(
         "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0 AND name = ?1 COLLATE NOCASE",
         [table],
         |row| row.get(0),
     )?;
-    Ok(tables == 1 && !found.iter().any(|column| column.name.eq_ignore_ascii_case("_rowid_")))
+    Ok(tables == 1 && !found.iter().any(|column| column.eq_ignore_ascii_case("_rowid_")))
 }
 
 /// A read-only connection.
@@ -111,7 +90,7 @@ pub(super) fn open(path: &Path, wait: Duration) -> Result<Connection, Fault> {
 }
 
 /// The columns of the table or view. This is the first read: what is no database shows here.
-fn columns(database: &Connection, path: &Path, table: &str) -> Result<Vec<Declared>, Fault> {
+fn columns(database: &Connection, path: &Path, table: &str) -> Result<Vec<String>, Fault> {
     let place = path.display().to_string();
     let failed = |error: rusqlite::Error| fault(path, &error);
     let wide = "SELECT length(CAST('a' AS BLOB)) FROM (SELECT count(*) FROM sqlite_schema)";
@@ -120,31 +99,24 @@ fn columns(database: &Connection, path: &Path, table: &str) -> Result<Vec<Declar
         let hint = "copy it into a UTF-8 database: `sqlite3 ledger.db .dump | sqlite3 new.db`, without the encoding pragma";
         return Err(Fault::new(ExitCode::Data, place, "the database keeps its texts as UTF-16, which is not read", hint));
     }
-    let columns = declared(database, table).map_err(failed)?;
-    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let columns = column_names(database, table).map_err(failed)?;
     if columns.is_empty() {
         let what = format!("no table or view {table:?}; found: {}", listed(&tables(database).map_err(failed)?));
         let hint = "correct `table` of the ledger in the job file, or create a view of that name over what is there";
         return Err(Fault::new(ExitCode::Data, place, what, hint));
     }
-    let missing = missing(|name| names.iter().any(|column| column.eq_ignore_ascii_case(name)));
+    let missing = missing(|name| columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
     if !missing.is_empty() {
-        return Err(missing_columns(format!("{place}: {table}"), &missing, &names));
+        return Err(missing_columns(format!("{place}: {table}"), &missing, &columns));
     }
     Ok(columns)
 }
 
-/// Columns of a table or view; none where there is no such thing.
-fn declared(database: &Connection, table: &str) -> rusqlite::Result<Vec<Declared>> {
-    // The wider of the two column lists: the other leaves out generated columns.
-    let mut list = database.prepare("SELECT name, type FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
-    let found = list.query_map([table], |row| Ok(Declared { name: row.get(0)?, kind: row.get(1)? }))?;
-    found.collect()
-}
-
-/// Names of columns, for a ledger of another system.
+/// Names of the columns of a table or view; none where there is no such thing.
 pub(super) fn column_names(database: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
-    Ok(declared(database, table)?.into_iter().map(|column| column.name).collect())
+    // The wider of the two column lists: the other leaves out generated columns.
+    let mut list = database.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?;
+    list.query_map([table], |row| row.get(0))?.collect()
 }
 
 /// Names of all tables and views.

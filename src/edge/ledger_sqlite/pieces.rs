@@ -6,7 +6,9 @@ use crate::domain::fault::Fault;
 use crate::domain::period::Days;
 use crate::edge::ledger_cells::Cell;
 use crate::edge::ledger_query::{EachRow, Query};
-use rusqlite::{Connection, Rows};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Rows, Statement};
+use std::io::Write;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -150,12 +152,13 @@ fn fetch(
     sender: &SyncSender<Block>,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(sql)?;
+    let mut digits = connection.prepare("SELECT CAST(?1 AS TEXT)")?;
     for piece in pieces {
         let rows = match piece {
             Some((from, to)) => statement.query((from, to))?,
             None => statement.query(())?,
         };
-        if !send(rows, width, sender)? {
+        if !send(rows, &mut digits, width, sender)? {
             return Ok(());
         }
     }
@@ -163,14 +166,20 @@ fn fetch(
 }
 
 /// Sends the rows of a piece. False if nobody wants them.
-fn send(mut rows: Rows<'_>, width: usize, sender: &SyncSender<Block>) -> rusqlite::Result<bool> {
+fn send(mut rows: Rows<'_>, digits: &mut Statement<'_>, width: usize, sender: &SyncSender<Block>) -> rusqlite::Result<bool> {
     let empty = || Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8), ..Block::default() };
     let mut block = empty();
     while let Some(row) = rows.next()? {
         for column in 0..width {
-            // Every column is text for the statement.
-            if let Some(bytes) = row.get_ref(column)?.as_bytes_or_null()? {
-                block.bytes.extend_from_slice(bytes);
+            let bytes = &mut block.bytes;
+            match row.get_ref(column)? {
+                ValueRef::Null => {}
+                ValueRef::Text(text) | ValueRef::Blob(text) => bytes.extend_from_slice(text),
+                ValueRef::Integer(number) => drop(write!(bytes, "{number}")),
+                // A binary float as SQLite itself writes it, whatever the column is declared as.
+                ValueRef::Real(number) => {
+                    bytes.extend_from_slice(digits.query_row([number], |row| row.get::<_, String>(0))?.as_bytes());
+                }
             }
             block.ends.push(block.bytes.len());
         }
