@@ -94,7 +94,10 @@ impl Amount {
     /// Anything that is not a finite decimal number: empty text, `NaN`, thousands separators, more
     /// than 28 significant digits, or 10^18 and more.
     pub fn read(text: &str) -> Result<Read, NumberError> {
-        read_digits(text.trim())
+        match plain(text.as_bytes()) {
+            Some(amount) => Ok(Read { amount, residue: 0 }),
+            None => read_digits(text.trim()),
+        }
     }
 
     /// The amount alone, for sources that never carry more than 18 decimals.
@@ -258,6 +261,29 @@ fn round_div(numerator: I256, denominator: I256) -> Option<i128> {
     i128::try_from(quotient + away).ok()
 }
 
+/// What nearly every number is, `1234` or `0.003415` with up to 18 digits: one for each cell of a large ledger. `None`
+/// for every other form, also those that are numbers.
+fn plain(text: &[u8]) -> Option<Amount> {
+    let (mut digits, mut point) = (0u64, None);
+    if text.len() > 19 {
+        return None;
+    }
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => digits = digits * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let places = match point {
+        Some(at) if at > 0 => text.len() - at - 1,
+        None if (1..=18).contains(&text.len()) => 0,
+        _ => return None,
+    };
+    let step = STEPS.get(places).filter(|_| point.is_none() || places > 0)?;
+    Some(Amount(i128::from(digits) * step))
+}
+
 fn read_digits(text: &str) -> Result<Read, NumberError> {
     let bad = || NumberError::NotANumber(excerpt(text));
     let bytes = text.as_bytes();
@@ -413,6 +439,31 @@ mod tests {
         ] {
             assert_eq!(amount(text).to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_plain_form_reads_as_every_other_one_does() {
+        let mut plainly = 0;
+        let mut same = |text: &str| {
+            let read = plain(text.as_bytes());
+            plainly += usize::from(read.is_some());
+            assert!(
+                read.is_none() || read_digits(text).map(|read| (read.amount, read.residue)) == Ok((read.unwrap(), 0)),
+                "{text}"
+            );
+        };
+        for digits in ["0", "7", "00", "10", "100200300", "999999999999999999", "1000000000000000000", "123456789012345678"] {
+            same(digits);
+            for at in 0..=digits.len() {
+                same(&format!("{}.{}", &digits[..at], &digits[at..]));
+                same(&format!("-{}.{}", &digits[..at], &digits[at..]));
+                same(&format!("0.{}{digits}", "0".repeat(at)));
+            }
+        }
+        for text in ["", ".", "1.2.3", " 1", "1 ", "+1", "1e3", "1_000", "\u{661}", "0x1", "12345678901234567890"] {
+            assert_eq!(plain(text.as_bytes()), None, "{text}");
+        }
+        assert!(plainly > 60, "{plainly}");
     }
 
     #[test]
