@@ -46,10 +46,10 @@ pub fn is_settled(day: NaiveDate, settle_days: u32, as_of: DateTime<Utc>) -> boo
 /// Reads an instant: RFC 3339, or one of the zoneless forms that exports use, which are UTC
 /// (`2026-11-18 09:00:00.123`, `2026-11-18T09:00`, `2026-11-18 09:00:00 UTC`, `2026-11-18`).
 pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
     if let Some(instant) = plain_instant(text.as_bytes()) {
         return Some(instant);
     }
+    let text = text.trim();
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.with_timezone(&Utc));
     }
