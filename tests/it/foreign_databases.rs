@@ -2,6 +2,7 @@
 
 use crate::cluster::{Database, cluster, runtime};
 use crate::foreign::{compare, dump, file, fixtures, source, source_with};
+use crate::ledger_world::{World, told};
 use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -161,6 +162,36 @@ fn a_relays_quota_and_channels_are_read_beside_its_log() {
             database.execute("DROP TABLE options; DROP TABLE channels");
             let unknown = dump(&source_with("newapi", &database.place(""), routes), false);
             assert_eq!(unknown.matches("quota_per_unit: neither the ledger nor the job says").count(), 3, "{unknown}");
+        }
+    }
+}
+
+#[test]
+fn reports_are_the_same_from_tables_and_from_exports() {
+    for (kind, table, name, finding) in [
+        ("litellm", "\"LiteLLM_SpendLogs\"", "sample.jsonl", "recovered_from_breakdown"),
+        ("bifrost", "logs", "sample.csv", "unpriced"),
+        ("newapi", "logs", "sample.csv", "quota_floor"),
+    ] {
+        let world = World::new();
+        let rows = rows(kind, name);
+        let database = postgres(kind, table, &rows);
+        let mut places = vec![database.place(""), file(&fixtures(kind).join(name))];
+        if kind != "litellm" {
+            places.push(sqlite(kind, &world.path("ledger.db"), &rows));
+        }
+        let settings = fs::read_to_string(fixtures(kind).join("ledger.toml")).unwrap();
+        let mut before = None;
+        for place in places {
+            world.job("", &format!("kind = \"{kind}\"\n{place}\n{settings}"), "");
+            world.edit("from = \"2026-11-15\"", "from = \"2026-09-01\"");
+            let output = world.run();
+            // The bill's days of September are missing.
+            assert_eq!(output.status.code(), Some(10), "{kind} {place}: {}", told(&output));
+            assert!(world.column("ledger_findings.csv", "finding").contains(&finding.to_string()), "{kind} {place}");
+            // The second and the third have nothing new to say.
+            let stands = world.stands();
+            assert_eq!(*before.get_or_insert_with(|| stands.clone()), stands, "{kind} {place}");
         }
     }
 }

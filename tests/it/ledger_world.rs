@@ -61,12 +61,13 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// `place` is the line that says where the ledger stands; `more` stands behind everything.
+    /// `place` is the line that says where the ledger stands; `more` stands behind everything. No `table` is the usual one.
     pub fn job(&self, table: &str, place: &str, more: &str) {
+        let table = if table.is_empty() { String::new() } else { format!("table = \"{table}\"") };
         let job = format!(
             "name = \"pg\"\nas_of = \"2026-11-19T06:00:00Z\"\noutput = \"out\"\nstate = \"state\"\n\
              [window]\nfrom = \"2026-11-15\"\n\
-             [[ledger]]\nname = \"app\"\ntable = \"{table}\"\n{place}\n\
+             [[ledger]]\nname = \"app\"\n{table}\n{place}\n\
              [[source]]\nprovider = \"fal\"\naccount = \"acme\"\nsettle_days = 0\n[[source.pull]]\nfiles = [\"page.csv\"]\n\
              covers = [\"2026-11-15\", \"2026-11-19\"]\n{more}"
         );
