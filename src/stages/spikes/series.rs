@@ -129,11 +129,14 @@ pub(super) fn of_cells(
 /// What makes a series, as numbers: scope, currency, provider, and the number of its team, key or model.
 type Name = (Scope, Currency, Sym, usize);
 
+/// What one series spent, by the start of each step that has any, oldest first.
+type Spent = (Name, Evidence, Vec<(i64, Amount)>);
+
 /// Sums of series while cells come in order of time.
 struct Sums<'f> {
     teams: Teams<'f>,
     numbers: HashMap<(Name, Evidence), usize>,
-    series: Vec<(Name, Evidence, Vec<(i64, Amount)>)>,
+    series: Vec<Spent>,
     /// The series that a kind is part of, by evidence and day: its team may change.
     of_kind: HashMap<(Evidence, u32, i64), Vec<usize>>,
 }
