@@ -98,8 +98,21 @@ fn learn(value: &str) {
     match file.as_ref().and_then(|file| file.get("private_key")?.as_str()) {
         Some(key) => key.lines().filter(|line| !line.starts_with("-----")).for_each(redact::learn),
         // Of a URL without a user its path and query are the secret; what stands before them is in every message.
-        None => redact::learn(path_of_url(value).unwrap_or(value)),
+        None => redact::learn(path_of_url(value).unwrap_or_else(|| own_part(value))),
     }
+}
+
+/// What every key of a kind begins with, longest first. It is no secret: providers' lists show each key by its first letters.
+const FRONTS: [&str; 9] =
+    ["sk-ant-admin01-", "sk-ant-api03-", "sk-svcacct-", "sk-or-v1-", "sk-admin-", "sk-proj-", "gsk_", "sk-", "sk_"];
+
+/// The part of a key that no other key has: behind its front, or behind the id that stands before a colon (fal) and in
+/// every report.
+fn own_part(value: &str) -> &str {
+    let is_id = |id: &str| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let own = FRONTS.iter().find_map(|front| value.strip_prefix(front));
+    let own = own.or_else(|| value.split_once(':').filter(|(id, _)| is_id(id)).map(|(_, own)| own));
+    own.filter(|own| own.len() >= redact::PART).unwrap_or(value)
 }
 
 fn path_of_url(value: &str) -> Option<&str> {
@@ -183,5 +196,19 @@ mod tests {
         }
         let unset = SecretRef { place: SecretPlace::Env("TIEOUT_NO_SUCH_VARIABLE".to_string()), at: String::new() };
         assert!(Secret::open(&unset).unwrap_err().what.contains("not set"));
+    }
+
+    #[test]
+    fn what_all_keys_of_a_kind_share_is_no_secret() {
+        for (key, own) in [
+            ("sk-or-v1-0e6f5b2a9c", "0e6f5b2a9c"),
+            ("sk-ant-admin01-Zk3_x-9qLm2", "Zk3_x-9qLm2"),
+            ("3f0c9a1e-77aa-4d55-9a5c-0c8a9b1f2d31:5d41402abc4b", "5d41402abc4b"),
+            ("team:5d41402abc4b", "team:5d41402abc4b"),
+            ("sk-short", "sk-short"),
+            ("HQSxfB7IaJRK", "HQSxfB7IaJRK"),
+        ] {
+            assert_eq!(own_part(key), own);
+        }
     }
 }
