@@ -14,6 +14,10 @@ use std::fmt;
 
 /// Units that one price of an imported book buys.
 const PER: i64 = 1_000_000;
+// Meters that adapters of several providers have.
+const INPUT_AUDIO_TOKENS: &str = "input_audio_tokens";
+const OUTPUT_AUDIO_TOKENS: &str = "output_audio_tokens";
+const CACHE_READ_AUDIO_TOKENS: &str = "cache_read_audio_tokens";
 // As the reader of price books has them.
 const PRICE_DECIMALS_MAX: usize = 12;
 const PRICE_LIMIT: Amount = Amount::whole(1_000_000_000);

@@ -1,17 +1,26 @@
 //! genai-prices' data: providers with models; a model's prices are one object, or several with first days.
 
-use super::{Draft, PER, Row, Terms, price};
+use super::{CACHE_READ_AUDIO_TOKENS, Draft, INPUT_AUDIO_TOKENS, OUTPUT_AUDIO_TOKENS, PER, Row, Terms, price};
 use crate::domain::period::parse_day;
 use crate::domain::usage::meter;
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-const METERS: [(&str, &str); 4] = [
-    ("input_mtok", meter::INPUT_TOKENS),
-    ("output_mtok", meter::OUTPUT_TOKENS),
-    ("cache_read_mtok", meter::CACHE_READ_TOKENS),
-    ("cache_write_mtok", meter::CACHE_WRITE_5M_TOKENS),
+/// Key, meter, units that its price is for.
+const METERS: [(&str, &str, i64); 12] = [
+    ("input_mtok", meter::INPUT_TOKENS, PER),
+    ("output_mtok", meter::OUTPUT_TOKENS, PER),
+    ("cache_read_mtok", meter::CACHE_READ_TOKENS, PER),
+    ("cache_write_mtok", meter::CACHE_WRITE_5M_TOKENS, PER),
+    ("cache_write_1h_mtok", meter::CACHE_WRITE_1H_TOKENS, PER),
+    ("input_audio_mtok", INPUT_AUDIO_TOKENS, PER),
+    ("output_audio_mtok", OUTPUT_AUDIO_TOKENS, PER),
+    ("cache_audio_read_mtok", CACHE_READ_AUDIO_TOKENS, PER),
+    ("input_image_mtok", "input_image_tokens", PER),
+    ("output_image_mtok", "output_image_tokens", PER),
+    ("cache_image_read_mtok", "cache_read_image_tokens", PER),
+    ("web_searches_kcount", meter::WEB_SEARCHES, 1000),
 ];
 
 /// Reads the models of a provider; the providers of the data, or nothing where it is no such data.
@@ -91,9 +100,9 @@ fn dated(model: &str, entries: Vec<(Option<NaiveDate>, &Map<String, Value>)>, te
         };
         let mut row = Row::new(model, from);
         for (name, value) in prices.iter().filter(|(_, value)| !value.is_null()) {
-            match METERS.iter().find(|(key, _)| key == name) {
+            match METERS.iter().find(|(key, ..)| key == name) {
                 None => out.leave(model, name, "a price book has no meter for it"),
-                Some((_, meter)) => figure(meter, name, value, &mut row, out),
+                Some((_, meter, is_for)) => figure((meter, *is_for), name, value, &mut row, out),
             }
         }
         if row.meters.is_empty() {
@@ -110,12 +119,12 @@ fn dated(model: &str, entries: Vec<(Option<NaiveDate>, &Map<String, Value>)>, te
 }
 
 /// A price, or one with others above so many input tokens, which then hold for the whole call.
-fn figure(meter: &'static str, name: &str, value: &Value, row: &mut Row, out: &mut Draft) {
+fn figure((meter, is_for): (&'static str, i64), name: &str, value: &Value, row: &mut Row, out: &mut Draft) {
     let (base, tiers) = match value {
         Value::Object(banded) => (banded.get("base").unwrap_or(&Value::Null), banded.get("tiers").and_then(Value::as_array)),
         plain => (plain, None),
     };
-    match price(base, PER) {
+    match price(base, is_for) {
         Ok(price) => {
             row.meters.insert(meter, price);
         }
@@ -123,7 +132,7 @@ fn figure(meter: &'static str, name: &str, value: &Value, row: &mut Row, out: &m
     }
     for tier in tiers.into_iter().flatten() {
         let start = tier.get("start").and_then(Value::as_u64).filter(|start| (1..=1_000_000_000_000).contains(start));
-        match (start, price(tier.get("price").unwrap_or(&Value::Null), PER)) {
+        match (start, price(tier.get("price").unwrap_or(&Value::Null), is_for)) {
             (Some(start), Ok(price)) => {
                 row.bands.entry(start).or_default().insert(meter, price);
             }
