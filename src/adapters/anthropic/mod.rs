@@ -32,15 +32,18 @@ const CONSOLE_USAGE: Report = Report { name: "console_usage", measures: Measures
 /// `GET /v1/organizations/usage_report/claude_code`: estimates that overlap [`COST`]. Never booked.
 const CLAUDE_CODE: Report = Report { name: "claude_code", measures: Measures::Estimate, rank: 0 };
 
+/// The cost report asked for without descriptions: sums of the same money, of a day or of a workspace and day.
+const COST_TOTAL: Report = Report { name: "cost_report_total", measures: Measures::Money, rank: 2 };
 /// `GET /v1/organizations/workspaces` and `/api_keys`: names by id.
 const WORKSPACES: Report = Report { name: "workspaces", measures: Measures::Names, rank: 0 };
 const API_KEYS: Report = Report { name: "api_keys", measures: Measures::Names, rank: 0 };
 
-static REPORTS: [Report; 7] = [COST, USAGE, CONSOLE_COST, CONSOLE_USAGE, CLAUDE_CODE, WORKSPACES, API_KEYS];
+static REPORTS: [Report; 8] = [COST, USAGE, CONSOLE_COST, CONSOLE_USAGE, CLAUDE_CODE, COST_TOTAL, WORKSPACES, API_KEYS];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Cost,
+    CostTotal,
     Usage,
     ConsoleCost,
     ConsoleUsage,
@@ -78,6 +81,7 @@ impl Adapter for Anthropic {
         };
         Some(match kind {
             Kind::Cost => &COST,
+            Kind::CostTotal => &COST_TOTAL,
             Kind::Usage => &USAGE,
             Kind::ConsoleCost => &CONSOLE_COST,
             Kind::ConsoleUsage => &CONSOLE_USAGE,
@@ -104,7 +108,7 @@ impl Adapter for Anthropic {
         }
         let buckets = buckets::read(data)?;
         let read_row = match kind {
-            Some(Kind::Cost) => cost::row,
+            Some(Kind::Cost | Kind::CostTotal) => cost::row,
             Some(Kind::Usage) => usage::row,
             // Nothing to read: the days of an empty page are known, whichever report it is.
             _ if buckets.iter().all(|bucket| bucket.results.is_empty()) => cost::row,
@@ -158,11 +162,14 @@ fn json_kind(answer: &Value, page: &Page<'_>) -> Option<Kind> {
     if !bare && !data.iter().any(|bucket| bucket.get("starting_at").is_some()) {
         return None;
     }
-    let mut rows = data.iter().filter_map(|bucket| bucket.get("results")?.as_array()).flatten().peekable();
-    if rows.peek().is_some() {
-        return rows.find_map(row_kind).filter(|_| !data.iter().any(is_analytics));
-    }
+    let rows = || data.iter().filter_map(|bucket| bucket.get("results")?.as_array()).flatten();
     let grouped = |names: &[&str]| page.group_by.iter().any(|name| names.contains(&name.as_str()));
+    if rows().next().is_some() {
+        let kind = rows().find_map(row_kind).filter(|_| !data.iter().any(is_analytics))?;
+        // Without a single description the rows are sums over what another grouping of the report has one by one.
+        let summed = page.group_by.is_empty() && rows().all(|row| matches!(row.get("description"), None | Some(Value::Null)));
+        return Some(if kind == Kind::Cost && summed { Kind::CostTotal } else { kind });
+    }
     let named = |part: &str| page.file.to_ascii_lowercase().contains(part);
     if grouped(&["description"]) {
         Some(Kind::Cost)
