@@ -59,17 +59,29 @@ pub fn named_day(file: &str) -> Option<NaiveDate> {
     texts.filter(|text| text.as_bytes().get(4) == Some(&b'-')).find_map(parse_day)
 }
 
-/// An entry of a list of names; `None` where it has no name.
+/// An entry of a list of names, at this place of its page; `None` where it has no name.
 ///
 /// # Errors
 /// An entry without an id.
-pub fn named(entry: &Value, kind: NameKind, at: usize) -> Result<Option<Named>, BadPage> {
-    let Some(id) = text(entry, "id").filter(|id| !id.is_empty()) else {
-        let what = format!("data[{at}].id: expected an id, found {}", found(entry.get("id")));
-        return Err(BadPage::new(what, "save the page again: it is not the API's list"));
-    };
-    let name = text(entry, "name").map(str::trim).filter(|name| !name.is_empty());
-    Ok(name.map(|name| Named { kind, id: id.to_string(), name: name.to_string() }))
+pub fn named(entry: &Value, place: &str, kind: NameKind, (id, name): (&str, &str)) -> Result<Option<Named>, BadPage> {
+    let found_id = text(entry, id).map(str::trim).filter(|id| !id.is_empty()).ok_or_else(|| {
+        let what = format!("{place}.{id}: expected an id, found {}", found(entry.get(id)));
+        BadPage::new(what, "save the page again: it is not the API's list")
+    })?;
+    let name = text(entry, name).map(str::trim).filter(|name| !name.is_empty());
+    Ok(name.map(|name| Named { kind, id: found_id.to_string(), name: name.to_string() }))
+}
+
+/// The entries of a list of names that have one, each with what it is and where its id and name stand.
+///
+/// # Errors
+/// No list, or an entry without an id.
+pub fn names(page: &Value, list: &str, kind: NameKind, keys: (&str, &str)) -> Result<Vec<Named>, BadPage> {
+    let mut found = Vec::new();
+    for (at, entry) in array(page, list)?.iter().enumerate() {
+        found.extend(named(entry, &format!("{list}[{at}]"), kind, keys)?);
+    }
+    Ok(found)
 }
 
 /// A text field; `None` when absent or null.

@@ -2,6 +2,7 @@
 //! adapter knows another.
 
 mod anthropic;
+mod balance;
 mod bfl;
 pub mod columns;
 mod elevenlabs;
@@ -18,6 +19,7 @@ pub mod schema;
 
 use crate::domain::names::Named;
 use crate::domain::period::Days;
+use crate::domain::price::Quoted;
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
 pub use columns::Columns;
@@ -102,6 +104,14 @@ pub trait Adapter: Sync {
         Ok(Vec::new())
     }
 
+    /// What a page of a report that [`Measures::Prices`] says; such a page has no lines for [`Adapter::parse`].
+    ///
+    /// # Errors
+    /// A page that is cut short or not of the stated form.
+    fn prices(&self, _page: &Page<'_>) -> Result<Vec<Quoted>, BadPage> {
+        Ok(Vec::new())
+    }
+
     /// What to ask the API for, to know these days: the first request of each chain of pages. Empty for
     /// providers that only give us files.
     ///
@@ -157,8 +167,12 @@ pub fn find(name: &str) -> Option<&'static dyn Adapter> {
     ADAPTERS.iter().copied().find(|adapter| adapter.name() == name)
 }
 
-/// Whether a provider's report is a list of names.
-pub fn is_names(provider: &str, report: &str) -> bool {
-    let reports = find(provider).map(|adapter| adapter.reports()).unwrap_or_default();
-    reports.iter().any(|known| known.name == report && known.measures == Measures::Names)
+/// What a provider's report measures; `None` when it has no such report.
+pub fn measures(provider: &str, report: &str) -> Option<Measures> {
+    find(provider)?.reports().iter().find(|known| known.name == report).map(|known| known.measures)
+}
+
+/// Whether a provider's report is a list, of names or prices: it has no figures of any day.
+pub fn is_list(provider: &str, report: &str) -> bool {
+    measures(provider, report).is_some_and(Measures::is_list)
 }

@@ -122,6 +122,9 @@ pub struct Request {
     pub part: Option<String>,
     /// False where the provider cannot be asked for days: then an answer may also hold rows of other days.
     pub bounded: bool,
+    /// What is asked next in the same chain, once this question has no more pages: the lists of what a list named.
+    /// Nothing of it is sent with this question.
+    pub then: Vec<Request>,
 }
 
 impl Request {
@@ -141,6 +144,7 @@ impl Request {
             form: Form::Json,
             part: None,
             bounded: true,
+            then: Vec::new(),
         }
     }
 
@@ -165,6 +169,13 @@ impl Request {
     /// With a parameter for each value.
     pub fn with_each(self, name: &str, values: &[&str]) -> Request {
         values.iter().fold(self, |request, value| request.with(name, value))
+    }
+
+    /// The first of some questions, with the others to follow it.
+    pub fn one_by_one(questions: Vec<Request>) -> Option<Request> {
+        let mut questions = questions.into_iter();
+        let first = questions.next()?;
+        Some(Request { then: questions.collect(), ..first })
     }
 
     /// The same question with one parameter of another value: the next page.

@@ -15,6 +15,20 @@ pub enum NameKind {
     ApiKey,
     /// A workspace's or project's display name → its id.
     SubAccount,
+    /// The display name of a customer's own key that an aggregator holds → its id there.
+    OwnKey,
+}
+
+impl NameKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            NameKind::Model => "model",
+            NameKind::Meter => "meter",
+            NameKind::ApiKey => "api_key",
+            NameKind::SubAccount => "sub_account",
+            NameKind::OwnKey => "own_key",
+        }
+    }
 }
 
 /// The names map. An entry holds from its first day to before its last.
@@ -44,11 +58,22 @@ impl Names {
 /// What name a key, project or workspace had when a list of them was fetched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {
-    /// [`NameKind::ApiKey`] or [`NameKind::SubAccount`].
+    /// [`NameKind::ApiKey`], [`NameKind::SubAccount`] or [`NameKind::OwnKey`].
     pub kind: NameKind,
     pub id: String,
     /// The display name.
     pub name: String,
+}
+
+/// A row of `names.csv`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownName {
+    pub provider: String,
+    pub account: String,
+    pub named: Named,
+    /// The last day of a list that shows it; on an earlier day than the account's other names it is gone, or has
+    /// another name since.
+    pub last: NaiveDate,
 }
 
 /// The ids that bore a name, each with the first and last day on which a list showed it.
@@ -65,6 +90,22 @@ pub struct NameLists {
 impl NameLists {
     pub fn is_empty(&self) -> bool {
         self.shown.is_empty()
+    }
+
+    /// Every name that was ever shown, with the last day of a list that shows it.
+    pub fn shown(&self) -> Vec<ShownName> {
+        let mut rows = Vec::new();
+        for ((provider, account), names) in &self.shown {
+            for ((kind, name), ids) in names {
+                rows.extend(ids.iter().map(|(id, (_, last))| ShownName {
+                    provider: provider.clone(),
+                    account: account.clone(),
+                    named: Named { kind: *kind, id: id.clone(), name: name.clone() },
+                    last: *last,
+                }));
+            }
+        }
+        rows
     }
 
     /// Takes an entry of a list of that day, in any order.

@@ -55,6 +55,17 @@ pub struct PriceBook {
     pub discounts: Vec<Discount>,
 }
 
+/// A unit price as the provider itself says it, on the day of its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    pub model: String,
+    /// As the adapter names it in charges.
+    pub meter: String,
+    /// For one unit, as this account has it.
+    pub price: Amount,
+    pub currency: Currency,
+}
+
 /// What is asked of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Asked<'a> {

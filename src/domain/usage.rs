@@ -105,9 +105,16 @@ pub enum Measures {
     Balance,
     /// Nothing: a list of the names that keys, projects or workspaces have. It is read before all other reports.
     Names,
+    /// Nothing: a list of the unit prices that the account has now. `check` compares the price book with it.
+    Prices,
 }
 
 impl Measures {
+    /// Whether it has no figures of any day: nothing of it is booked, covered or missing.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Measures::Names | Measures::Prices)
+    }
+
     /// Whether its figures are shown beside the books and never in them.
     pub const fn is_beside(self) -> bool {
         matches!(self, Measures::Estimate | Measures::Balance)

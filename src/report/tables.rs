@@ -4,6 +4,7 @@
 use super::{Cell, Table, controls, savings, spikes, team_month};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::names::ShownName;
 use crate::stages::results::{
     Attribution, Coverage, Drift, LedgerFinding, Outcome, Quarantine, Reason, Reconciliation, Restatement,
 };
@@ -33,7 +34,23 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
     tables.push(savings::table(&outcome.savings.rows, reporting_currency)?);
     tables.push(savings::prepaid(&outcome.savings.prepaid)?);
     tables.push(savings::invoices(&outcome.savings.invoices)?);
+    tables.push(names(&outcome.names));
     Ok(tables)
+}
+
+/// What ids are called, also of what is gone by now.
+fn names(rows: &[ShownName]) -> Table {
+    let row = |shown: &ShownName| {
+        let ShownName { provider, account, named, last } = shown;
+        let texts = [provider.as_str(), account, named.kind.name(), &named.id, &named.name];
+        texts.map(text).into_iter().chain([Cell::Date(*last)]).collect()
+    };
+    Table {
+        file: "names.csv",
+        columns: vec!["provider", "account", "kind", "id", "name", "last_shown"],
+        rows: rows.iter().map(row).collect(),
+        for_people: true,
+    }
 }
 
 /// The fault of a sum that does not fit.

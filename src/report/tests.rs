@@ -155,6 +155,7 @@ fn night() -> Outcome {
     Outcome {
         restatements: Vec::new(),
         schemas: Vec::new(),
+        names: Vec::new(),
         attribution: vec![
             share("2026-10-31", "fal", "growth", "2.005"),
             share("2026-11-01", "fal", "growth", "10.004"),

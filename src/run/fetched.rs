@@ -137,13 +137,13 @@ fn stored(loaded: &Loaded, number: usize, owner: &Owner, state: &mut State) -> R
     let window = loaded.reference.window;
     let Some(source) = loaded.job.sources.get(number) else { return Ok(Vec::new()) };
     let wanted = pull::endpoints(&loaded.job, source, window)?;
-    let is_names = |answer: &Stored| adapters::is_names(&owner.provider, &answer.endpoint);
+    let is_list = |answer: &Stored| adapters::is_list(&owner.provider, &answer.endpoint);
     let mut answers = state.stored(owner, window)?;
-    if wanted.iter().any(|report| adapters::is_names(&owner.provider, report)) {
-        // Older lists of names stay: what was deleted since keeps its name.
+    if wanted.iter().any(|report| adapters::is_list(&owner.provider, report)) {
+        // Older lists stay: what was deleted since keeps its name.
         let ever = Days { from: NaiveDate::default(), to: window.to };
-        answers.retain(|answer| !is_names(answer));
-        answers.extend(state.stored(owner, ever)?.into_iter().filter(is_names));
+        answers.retain(|answer| !is_list(answer));
+        answers.extend(state.stored(owner, ever)?.into_iter().filter(is_list));
     }
     answers.retain(|answer| wanted.contains(answer.endpoint.as_str()));
     Ok(answers)

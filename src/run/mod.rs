@@ -4,7 +4,7 @@ pub mod alerts;
 pub mod backtest;
 pub mod fetched;
 mod from_ledger;
-mod names;
+mod lists;
 pub mod price_import;
 pub mod reference;
 pub mod snapshot;
@@ -238,7 +238,7 @@ struct Tied {
 
 /// Reads the snapshot and ties it out; spikes are looked for meanwhile, because neither needs the other.
 fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress: &Progress) -> Result<Tied, Fault> {
-    let Snapshot { facts, provider, ledger, unusable, inputs, schemas } = snapshot::read(loaded, fetched, progress)?;
+    let Snapshot { facts, names, provider, ledger, unusable, inputs, schemas } = snapshot::read(loaded, fetched, progress)?;
     let spikes = || {
         let stage = progress.stage("spikes", None);
         let spikes = stages::spikes::spikes(&facts, &loaded.reference, &loaded.job.spikes);
@@ -255,6 +255,7 @@ fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress:
     });
     let mut outcome = outcome?;
     outcome.schemas = schemas;
+    outcome.names = names;
     outcome.spikes = spikes.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     Ok(Tied { facts, outcome, unusable, inputs })
 }

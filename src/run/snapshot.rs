@@ -1,11 +1,12 @@
 //! Reads the snapshot: every page through its adapter, every ledger row, into facts.
 
-use super::names::{self, Lists};
+use super::lists::{self, Lists};
 use super::reference::Loaded;
 use crate::adapters::schema::Schemas;
 use crate::adapters::{self, Adapter, BadPage, Measures, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
+use crate::domain::names::ShownName;
 use crate::domain::period::{Days, parse_day};
 use crate::domain::schema::Schema;
 use crate::domain::usage::Line;
@@ -24,6 +25,8 @@ use chrono::NaiveDate;
 /// Everything that the run reads.
 pub struct Snapshot {
     pub facts: Facts,
+    /// What the providers' lists of names have ever shown.
+    pub names: Vec<ShownName>,
     pub provider: ProviderSide,
     pub ledger: LedgerSide,
     /// Pulls that could not be used: their slices are missing.
@@ -48,15 +51,16 @@ pub fn read(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<S
         (read_sources(loaded, fetched, progress), ledgers.join())
     });
     // Of two faults the provider side's is told, whichever came first.
-    let Pulled { facts, provider, unusable, inputs, schemas } = sources?;
+    let Pulled { facts, names, provider, unusable, inputs, schemas } = sources?;
     let entries = ledgers.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let (facts, ledger) = entries.finish(facts)?;
-    Ok(Snapshot { facts, provider, ledger, unusable, inputs, schemas })
+    Ok(Snapshot { facts, names, provider, ledger, unusable, inputs, schemas })
 }
 
 /// The provider side.
 struct Pulled {
     facts: Facts,
+    names: Vec<ShownName>,
     provider: ProviderSide,
     unusable: Vec<Fault>,
     inputs: Vec<(String, String)>,
@@ -67,18 +71,19 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
     let (job, reference) = (&loaded.job, &loaded.reference);
     let sources: Vec<(&str, &str, u32)> =
         job.sources.iter().map(|source| (source.provider.as_str(), source.account.as_str(), source.settle_days)).collect();
-    let Lists { names, mut unusable, mut inputs } = names::read(loaded, fetched)?;
+    let Lists { names, mut unusable, mut inputs, .. } = lists::read(loaded, fetched)?;
     let mut schemas = Schemas::default();
     for fault in &unusable {
-        progress.line(&format!("warning: {}: {}; this list of names is not used", fault.place, fault.what));
+        progress.line(&format!("warning: {}: {}; this list is not used", fault.place, fault.what));
     }
+    let shown = names.shown();
     let mut lines = LineReader::new(reference, &sources).with_names(names);
     let mut usable = 0;
     for (number, source) in job.sources.iter().enumerate() {
         let stage = progress.stage("read", Some(source.pulls.len() as u64));
         stage.doing(&source.provider);
         let before = inputs.len();
-        for (order, pull) in source.pulls.iter().enumerate().filter(|(_, pull)| !names::is_list(source, pull)) {
+        for (order, pull) in source.pulls.iter().enumerate().filter(|(_, pull)| !lists::is_list(source, pull)) {
             lines.open_pull();
             match read_pull(job, source, number, order, pull, &mut lines, &mut inputs, &mut schemas) {
                 Ok(()) => usable += 1,
@@ -92,7 +97,7 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
             stage.advance(1);
         }
         let answers = fetched.iter().filter(|(of, _)| *of == number).flat_map(|(_, answers)| answers);
-        let answers = answers.filter(|answer| !adapters::is_names(&source.provider, &answer.endpoint));
+        let answers = answers.filter(|answer| !adapters::is_list(&source.provider, &answer.endpoint));
         for (order, answer) in answers.enumerate() {
             lines.open_pull();
             match read_stored(job, source, number, source.pulls.len() + order, answer, &mut lines, &mut inputs, &mut schemas) {
@@ -116,7 +121,7 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
         return Err(first.clone());
     }
     let (facts, provider) = lines.finish();
-    Ok(Pulled { facts, provider, unusable, inputs, schemas: schemas.finish() })
+    Ok(Pulled { facts, names: shown, provider, unusable, inputs, schemas: schemas.finish() })
 }
 
 /// The pages of a fetched answer, for the days that it stands for and no others.
@@ -202,10 +207,10 @@ fn read_pull(
             }
         };
         let report = report_of(adapter, pull, &page).map_err(protocol)?;
-        if report.measures == Measures::Names {
+        if report.measures.is_list() {
             let hint =
                 format!("give it a [[source.pull]] of its own with report = \"{}\": it is read before all others", report.name);
-            return Err(protocol(BadPage::new("this is a list of names", hint)));
+            return Err(protocol(BadPage::new("this is a list and no report of any day", hint)));
         }
         let keyed = adapter.rows_are_keyed(&report);
         let info = ReportInfo { name: report.name, measures: report.measures, rank: report.rank, keyed };

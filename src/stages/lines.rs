@@ -63,8 +63,8 @@ struct Before {
     balances: Balances,
 }
 
-/// Balances by source, report, currency and day.
-pub type Balances = BTreeMap<(u16, u16, Currency, i32), Amount>;
+/// Balances by source, report, currency and day: what was left, and what was ever paid in where the provider says.
+pub type Balances = BTreeMap<(u16, u16, Currency, i32), (Amount, Option<Amount>)>;
 /// Sums by what they are, account, day and currency.
 pub type Estimates = BTreeMap<(String, String, NaiveDate, Currency), Amount>;
 /// Sums by report, account and currency, in 10^-36.
@@ -236,7 +236,7 @@ impl<'r> LineReader<'r> {
         let report = &self.got.facts.reports[usize::from(self.mark.report)];
         if report.measures == Measures::Balance {
             let key = (self.mark.source, self.mark.report, charge.currency, day);
-            charge.cost.and_then(|left| self.got.balances.insert(key, left));
+            charge.cost.and_then(|left| self.got.balances.insert(key, (left, charge.list_cost)));
             return;
         }
         let estimated = charge.basis == CostBasis::Estimated || report.measures == Measures::Estimate;

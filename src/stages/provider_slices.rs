@@ -105,12 +105,12 @@ impl Gathered {
     }
 
     /// What each balance fell by since the one before it, and how much of that the books do not explain: a balance
-    /// that rises was topped up.
+    /// that rises was topped up. Where the provider says what was paid in, that is told from what was spent.
     fn balance_falls(&self, booked: &Booked, sums: &Sums) -> Vec<Control> {
         let mut controls = Vec::new();
         let days: Vec<_> = self.balances.iter().collect();
         for pair in days.windows(2) {
-            let [(before, left_before), (after, left)] = pair else { continue };
+            let [(before, (left_before, paid_before)), (after, (left, paid))] = pair else { continue };
             let ((source, report, currency, from), (other, other_report, other_currency, to)) = (**before, **after);
             if (source, report, currency) != (other, other_report, other_currency) {
                 continue;
@@ -124,8 +124,10 @@ impl Gathered {
             };
             let spent =
                 sums.iter().filter(|((slice, of), _)| *of == currency && is_booked(slice)).map(|(_, (amount, _))| *amount);
-            let fell = left_before.checked_sub(**left);
-            let beyond = fell.zip(sum(spent)).and_then(|(fell, spent)| fell.checked_sub(spent));
+            let fell = left_before.checked_sub(*left);
+            let topped_up = paid.zip(*paid_before).and_then(|(paid, before)| paid.checked_sub(before));
+            let gone = fell.and_then(|fell| fell.checked_add(topped_up.unwrap_or_default()));
+            let beyond = gone.zip(sum(spent)).and_then(|(gone, spent)| gone.checked_sub(spent));
             let info = &self.facts.sources[usize::from(source)];
             let name = format!("{}/{}", self.facts.symbols.text(info.provider), self.facts.reports[usize::from(report)].name);
             let account = self.facts.symbols.text(info.account);
@@ -137,6 +139,7 @@ impl Gathered {
                 currency,
             };
             controls.extend(fell.map(|fell| control("balance fell by", fell)));
+            controls.extend(topped_up.map(|paid| control("balance topped up by", paid)));
             controls.extend(beyond.map(|beyond| control("balance fell beyond the books by", beyond)));
         }
         controls

@@ -4,6 +4,7 @@ use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::names::ShownName;
 use crate::domain::schema::Schema;
 use crate::domain::spike::Spike;
 use crate::domain::usage::{ChargeCategory, CostBasis};
@@ -421,4 +422,6 @@ pub struct Outcome {
     pub spikes: Vec<Spike>,
     /// What the providers' pages looked like.
     pub schemas: Vec<Schema>,
+    /// What ids of keys, projects and workspaces are called.
+    pub names: Vec<ShownName>,
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use tieout::adapters::{ADAPTERS, Adapter, Page};
+use tieout::adapters::{ADAPTERS, Adapter, Measures, Page};
 use tieout::domain::usage::{Charge, Line};
 
 fn text(value: Option<&str>) -> String {
@@ -69,6 +69,21 @@ fn read(adapter: &dyn Adapter, path: &Path) -> Result<String, String> {
             Line::Covers(days) => format!("covers,{},{}", days.from, days.to),
         };
         writeln!(lines, "{shown}").unwrap();
+    });
+    // A list has no lines but what it lists.
+    let listed = adapter.identify(&page).map(|report| report.measures).filter(|measures| measures.is_list());
+    let result = result.and_then(|()| {
+        if listed == Some(Measures::Names) {
+            for named in adapter.names(&page)? {
+                writeln!(lines, "name,{},{:?},{:?}", named.kind.name(), named.id, named.name).unwrap();
+            }
+        }
+        if listed == Some(Measures::Prices) {
+            for quoted in adapter.prices(&page)? {
+                writeln!(lines, "price,{:?},{},{},{}", quoted.model, quoted.meter, quoted.price, quoted.currency).unwrap();
+            }
+        }
+        Ok(())
     });
     match result {
         Ok(()) => Ok(lines),

@@ -3,10 +3,11 @@
 
 use crate::fault_server::Seen;
 use crate::simulator::{ACCOUNTS, Saved, World, reply, save};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
-use tieout::adapters::{Page, find};
+use tieout::adapters::{Measures, Page, find, measures};
+use tieout::domain::names::NameKind;
 use tieout::domain::period::Days;
 use tieout::domain::usage::Line;
 
@@ -16,10 +17,29 @@ fn settings(provider: &str, account: &str) -> Vec<(&'static str, &'static str)> 
         ("google", _) => {
             vec![("project", "acme-jobs"), ("table", "acme-billing.costs.gcp_billing_export_v1_01AB23_CD45EF_678901")]
         }
-        ("mistral", _) => vec![("workspaces", "0b5c7a9e-3a0e-4c55-9f1e-3d0a7c1e2f10")],
-        ("fal", "acme") => vec![("reports", "billing_events")],
-        _ => vec![],
+        ("mistral", _) => vec![("workspaces", "0b5c7a9e-3a0e-4c55-9f1e-3d0a7c1e2f10"), ("names", "yes")],
+        ("fal", "acme") => vec![("reports", "billing_events, balance"), ("names", "yes")],
+        ("fal", _) => vec![("prices", "fal-ai/flux/dev fal-ai/flux-pro/kontext fal-ai/veo3"), ("names", "yes")],
+        ("heygen", _) => vec![("reports", "videos, video_translations, lipsyncs, balance")],
+        ("bfl" | "groq", _) => vec![],
+        _ => vec![("names", "yes")],
     }
+}
+
+/// How many names of keys, of projects or workspaces, and of own keys an account's lists have; keys first.
+fn named(provider: &str, saved: &[Saved]) -> [usize; 3] {
+    let adapter = find(provider).unwrap();
+    let mut ids: BTreeMap<NameKind, BTreeSet<String>> = BTreeMap::new();
+    for chain in saved.iter().filter(|chain| measures(provider, &chain.report) == Some(Measures::Names)) {
+        for path in &chain.files {
+            let bytes = fs::read(path).unwrap();
+            let page = Page { file: "page.json", bytes: &bytes, group_by: &[] };
+            for named in adapter.names(&page).unwrap() {
+                ids.entry(named.kind).or_default().insert(named.id);
+            }
+        }
+    }
+    [NameKind::ApiKey, NameKind::SubAccount, NameKind::OwnKey].map(|kind| ids.get(&kind).map_or(0, BTreeSet::len))
 }
 
 fn days(from: &str, to: &str) -> Days {
@@ -64,6 +84,22 @@ fn every_page_of_every_provider_is_asked_for_and_read() {
         ("mistral", "acme", "usage", "2.25"),
         ("openai", "org-acme", "costs", "274.7598"),
         ("openai", "org-growth", "costs", "8.009"),
+        // Balances: bought less used, and what is left.
+        ("bfl", "acme", "credits", "8.605"),
+        ("fal", "acme", "balance", "24.5"),
+        ("heygen", "acme", "balance", "182.4417"),
+        ("openrouter", "acme", "credits", "74.75"),
+    ];
+    // Keys, projects or workspaces, own keys: all pages of each list.
+    let names = [
+        ("anthropic", "acme", [3, 3, 0]),
+        ("elevenlabs", "acme", [1, 0, 0]),
+        ("fal", "acme", [3, 0, 0]),
+        ("fal", "acme-studio", [1, 0, 0]),
+        ("mistral", "acme", [101, 3, 0]),
+        ("openai", "org-acme", [3, 3, 0]),
+        ("openai", "org-growth", [1, 1, 0]),
+        ("openrouter", "acme", [104, 2, 2]),
     ];
     for (provider, accounts) in ACCOUNTS {
         for account in accounts {
@@ -80,6 +116,8 @@ fn every_page_of_every_provider_is_asked_for_and_read() {
                 let amount = tieout::domain::money::Amount::parse(amount).unwrap();
                 assert_eq!(sums[*report], amount.atto(), "{provider} {account} {report}");
             }
+            let expected = names.iter().find(|(p, a, _)| (p, a) == (&provider, account)).map_or([0; 3], |(.., counts)| *counts);
+            assert_eq!(named(provider, &saved), expected, "{provider} {account}");
             let pages: usize = saved.iter().map(|chain| chain.files.len()).sum();
             assert!(
                 pages > saved.len() || !["openai", "anthropic", "fal", "google", "heygen"].contains(&provider),

@@ -2,7 +2,7 @@
 //! as a job that reads the same pages from disk.
 
 use crate::fault_server::answer;
-use crate::simulator::{ACCOUNTS, Fault, Plan, Saved, Simulator, World, google, key, save};
+use crate::simulator::{ACCOUNTS, Fault, Plan, Saved, Simulator, World, google, key, own_part, save};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -184,12 +184,24 @@ fn ten_providers_over_http_publish_what_their_pages_on_disk_do() {
     // The job's name stands in the summary's first line.
     let differences = differing(&http, &disk);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+    // Every list of names, also of what is archived, and of the key that asked.
+    let names = String::from_utf8_lossy(&http["names.csv"]);
+    for name in [
+        r#""anthropic","acme","sub_account","wrkspc_old","Old",2026-11-18"#,
+        r#""elevenlabs","acme","api_key","9b74c9897bac770ffc029102a200c5de","support-prod",2026-11-18"#,
+        r#""fal","acme","api_key","3f0c9a1e-77aa-4d55-9a5c-0c8a9b1f2d31","tieout",2026-11-18"#,
+        r#""mistral","acme","sub_account","0b5c7a9e-3a0e-4c55-9f1e-3d0a7c1e2f12","old",2026-11-18"#,
+        r#""openai","org-acme","sub_account","proj_old","Old demo",2026-11-18"#,
+        r#""openrouter","acme","own_key","11111111-2222-3333-4444-555555555555","mistral: Support",2026-11-18"#,
+    ] {
+        assert!(names.lines().any(|line| line == name), "{name}\n{names}");
+    }
     // No key in anything that was written, and none but its own at any origin.
     let mut files = Vec::new();
     tree(&place.dir.path().join("out"), &mut files);
     for (provider, accounts) in ACCOUNTS {
         for account in accounts {
-            let key = key(provider, account);
+            let key = own_part(provider, account);
             let holds = |bytes: &[u8]| bytes.windows(key.len()).any(|part| part == key.as_bytes());
             for path in files.iter().filter(|path| path.is_file()) {
                 assert!(!holds(&fs::read(path).unwrap()), "{}", path.display());

@@ -30,7 +30,7 @@ pub(super) fn read(page: &Value) -> Result<Vec<Named>, BadPage> {
             let what = format!("data[{at}].type: expected workspace or api_key, found {}", fields::found(entry.get("type")));
             return Err(BadPage::new(what, "is this a page of the report it is filed as?"));
         };
-        found.extend(fields::named(entry, kind, at)?);
+        found.extend(fields::named(entry, &format!("data[{at}]"), kind, ("id", "name"))?);
     }
     Ok(found)
 }

@@ -1,10 +1,10 @@
 //! The balance, in credits, which are hundredths of a dollar. It is no charge: it is shown beside the books.
 
+use super::super::balance::{self, Balance};
 use super::super::{BadPage, fields};
 use crate::domain::money::Currency;
-use crate::domain::period::Days;
-use crate::domain::usage::{Charge, Line, meter};
-use chrono::{NaiveDate, NaiveTime};
+use crate::domain::usage::Line;
+use chrono::NaiveDate;
 use serde_json::Value;
 
 pub(super) const HINT: &str = "save tasks' answers, or a balance under its day: credits-2026-11-18.json";
@@ -22,18 +22,9 @@ pub(super) fn read(record: &Value, day: NaiveDate, out: &mut dyn FnMut(Line<'_>)
     let bad = |what: String| BadPage::new(what, HINT);
     let credits =
         fields::quantity(record, "credits").map_err(bad)?.ok_or_else(|| bad("credits: expected a number".to_string()))?;
-    let dollars = credits.mul_div(1, 100).filter(|dollars| dollars.abs() < crate::domain::money::MONEY_LIMIT);
-    let dollars = dollars.ok_or_else(|| bad(format!("credits: {credits} is too large to be true")))?;
-    let Some(next) = day.succ_opt() else { return Err(bad(format!("{day}: no day comes after it"))) };
-    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-    out(Line::Charge(Charge {
-        meter: Some(meter::PROVIDER_CREDITS),
-        quantity: Some(credits),
-        cost: Some(dollars),
-        ..Charge::new(1, midnight(day), midnight(next), Currency::USD)
-    }));
-    out(Line::Covers(Days { from: day, to: next }));
-    Ok(())
+    let left = credits.mul_div(1, 100).ok_or_else(|| bad(format!("credits: {credits} is too large to be true")))?;
+    let balance = Balance { left, paid_in: None, credits: Some(credits), currency: Currency::USD };
+    balance::hand_on(balance, day, out).map_err(|fault| bad(format!("credits: {fault}")))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod answer;
 mod balance;
 mod tasks;
 
-use super::request::{Account, Auth, Limits, Request};
+use super::request::{Account, Auth, Limits, Request, last_day};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
@@ -65,8 +65,7 @@ impl Adapter for Bfl {
     /// The balance, when the last of the days was over: nothing else can be asked for (the provider's sheet, section 0).
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         account.chosen(&[(CREDITS.name, true)])?;
-        let last = Days { from: (days.to - chrono::Duration::days(1)).max(days.from), to: days.to };
-        Ok(vec![Request::get(CREDITS.name, last, "https://api.bfl.ai", "/v1/credits", Auth::Header("x-key"))])
+        Ok(vec![Request::get(CREDITS.name, last_day(days), "https://api.bfl.ai", "/v1/credits", Auth::Header("x-key"))])
     }
 
     fn limits(&self) -> Limits {

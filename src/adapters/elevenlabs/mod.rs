@@ -9,11 +9,13 @@ mod conversation;
 mod figures;
 mod grid;
 mod history;
+mod names;
 mod requests;
 mod table;
 
 use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::names::Named;
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use columns::Columns;
@@ -31,7 +33,9 @@ const CHARACTER_STATS: Report = Report { name: "character_stats", measures: Meas
 /// `GET /v1/history`: credits of single calls. It leaves out transcription, music, sound effects, deleted and
 /// unlogged calls, so it is booked only where nothing complete is there.
 const HISTORY: Report = Report { name: "history", measures: Measures::Quantity, rank: 2 };
-static REPORTS: [Report; 5] = [ANALYTICS, CONVERSATION, ANALYTICS_CREDITS, CHARACTER_STATS, HISTORY];
+/// `GET /v1/service-accounts`: their keys, which analytics show by hash.
+const SERVICE_ACCOUNTS: Report = Report { name: "service_accounts", measures: Measures::Names, rank: 0 };
+static REPORTS: [Report; 6] = [ANALYTICS, CONVERSATION, ANALYTICS_CREDITS, CHARACTER_STATS, HISTORY, SERVICE_ACCOUNTS];
 
 const HINT: &str = "save the answer of the workspace analytics query (usage-by-product-over-time) as it came";
 
@@ -67,6 +71,7 @@ impl Adapter for ElevenLabs {
         match Shape::of(&value)? {
             Shape::Analytics(answer) => analytics::read(&answer.0, &answer.1, page.group_by, out),
             Shape::Stats => character_stats::read(&value, page.group_by, out),
+            Shape::Names => names::read(&value).map(|_| ()),
             Shape::History => history::read(&value, out),
             Shape::Conversations(conversations) => {
                 conversation::read(conversations, out);
@@ -77,6 +82,10 @@ impl Adapter for ElevenLabs {
 
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         requests::requests(account, days)
+    }
+
+    fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {
+        names::read(&fields::json(page.bytes)?)
     }
 
     fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
@@ -94,6 +103,7 @@ enum Shape<'v> {
     Stats,
     History,
     Conversations(&'v [Value]),
+    Names,
 }
 
 impl<'v> Shape<'v> {
@@ -101,6 +111,9 @@ impl<'v> Shape<'v> {
         let conversations = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         if conversations.iter().any(conversation::is_conversation) {
             return Ok(Shape::Conversations(conversations));
+        }
+        if names::is_list(value) {
+            return Ok(Shape::Names);
         }
         if value.get("history").is_some_and(Value::is_array) {
             return Ok(Shape::History);
@@ -120,6 +133,7 @@ impl<'v> Shape<'v> {
             Shape::Stats => CHARACTER_STATS,
             Shape::History => HISTORY,
             Shape::Conversations(_) => CONVERSATION,
+            Shape::Names => SERVICE_ACCOUNTS,
         }
     }
 }
@@ -135,9 +149,6 @@ fn foreign(value: &Value) -> BadPage {
             "the subscription: plan, balance and next invoice, which are no charges",
             "leave it out: balances are read with prepaid pools in a later version",
         );
-    }
-    if has("api-keys") {
-        return BadPage::new("the list of keys, which are no charges", "put the keys into the team map by hashed_xi_api_key");
     }
     if has("conversations") {
         return BadPage::new(
@@ -188,6 +199,7 @@ mod tests {
         let conversation = r#"{"conversation_id":"conv_1","metadata":{"start_time_unix_secs":1794993151}}"#;
         assert_eq!(named(conversation), Some("conversation"));
         assert_eq!(named(&format!("[{conversation}]")), Some("conversation"));
+        assert_eq!(named(r#"{"api-keys":[]}"#), Some("service_accounts"));
     }
 
     #[test]
@@ -200,7 +212,6 @@ mod tests {
             (r#"{"billing_events":[]}"#, "not a report"),
             (r#"{"usage":{"total_tokens":3},"time":4}"#, "not a report"),
             (r#"{"tier":"scale","character_limit":1800000}"#, "the subscription"),
-            (r#"{"api-keys":[]}"#, "the list of keys"),
             (r#"{"conversations":[],"has_more":false}"#, "the list of conversations"),
             (r#"{"detail":{"status":"quota_exceeded","message":"m"}}"#, "error: quota_exceeded m"),
             (r#"{"detail":[{"type":"missing","msg":"Field required"}]}"#, "error: missing Field required"),

@@ -1,9 +1,9 @@
-//! What ElevenLabs is asked: the workspace's analytics by product, model and key, and the history of generations
-//! where the job names it (the provider's sheet, section 1).
+//! What ElevenLabs is asked: the workspace's analytics by product, model and key, the history of generations
+//! where the job names it, and the list of keys (the provider's sheet, section 1).
 
-use super::super::request::{Account, Auth, Limits, Request, midnight, pieces};
+use super::super::request::{Account, Auth, Limits, Request, last_day, midnight, pieces};
 use super::super::{BadPage, Page, fields};
-use super::{ANALYTICS, HISTORY};
+use super::{ANALYTICS, HISTORY, SERVICE_ACCOUNTS};
 use crate::domain::period::Days;
 use serde_json::json;
 
@@ -47,6 +47,9 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
             .with("date_after_unix", midnight(days.from).timestamp())
             .with("date_before_unix", midnight(days.to).timestamp());
         found.push(request);
+    }
+    if account.wants_names()? {
+        found.push(Request::get(SERVICE_ACCOUNTS.name, last_day(days), ORIGIN, "/v1/service-accounts", auth));
     }
     Ok(found)
 }

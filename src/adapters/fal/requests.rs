@@ -1,14 +1,18 @@
-//! What fal's platform API is asked: billing events, and usage by day to compare them with (the provider's sheet,
-//! section 1). Windows are closed, because rows that arrive would shift the pages (section 4, trap 3).
+//! What fal's platform API is asked: billing events, usage by day to compare them with, and what is no charge: balance,
+//! prices, names of keys (the provider's sheet, section 1). Windows are closed, because rows that arrive would shift the pages (section 4, trap 3).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, pieces, rfc3339};
-use super::{EVENTS, ORGANIZATION, USAGE};
+use super::super::request::{Account, Auth, Limits, Request, last_day, pieces, rfc3339};
+use super::{BALANCE, EVENTS, KEYS, ORGANIZATION, PRICING, USAGE};
 use crate::domain::period::Days;
 
 const ORIGIN: &str = "https://api.fal.ai";
 /// The most days that one question may span.
 const DAYS_MAX: u32 = 90;
+/// The most endpoints that prices are asked for at once.
+const ENDPOINTS_MAX: usize = 50;
+/// How the key is shown.
+const AUTH: Auth = Auth::Authorization("Key");
 
 pub(super) const LIMITS: Limits = Limits {
     // The request rate is not published, so it is kept low (the sheet, section 5).
@@ -18,18 +22,26 @@ pub(super) const LIMITS: Limits = Limits {
 };
 
 pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
-    let chosen = account.chosen(&[(EVENTS.name, true), (USAGE.name, true), (ORGANIZATION.name, false)])?;
+    let priced = account.words("prices");
+    let known = [
+        (EVENTS.name, true),
+        (USAGE.name, true),
+        (ORGANIZATION.name, false),
+        (BALANCE.name, false),
+        (PRICING.name, !priced.is_empty()),
+    ];
+    let chosen = account.chosen(&known)?;
+    let (windows, now) = ([EVENTS.name, USAGE.name, ORGANIZATION.name], last_day(days));
     let mut found = Vec::new();
-    for report in chosen {
+    for report in chosen.iter().copied().filter(|report| windows.contains(report)) {
         for days in pieces(days, DAYS_MAX) {
             let path = match report {
                 report if report == EVENTS.name => "/v1/models/billing-events",
                 report if report == USAGE.name => "/v1/models/usage",
                 _ => "/v1/organization/usage",
             };
-            let request = Request::get(report, days, ORIGIN, path, Auth::Authorization("Key"))
-                .with("start", rfc3339(days.from))
-                .with("end", rfc3339(days.to));
+            let request =
+                Request::get(report, days, ORIGIN, path, AUTH).with("start", rfc3339(days.from)).with("end", rfc3339(days.to));
             found.push(if report == EVENTS.name {
                 // Without the structured form no row names its key.
                 request.with("expand", "auth_method_structured").with("limit", 10_000)
@@ -39,6 +51,23 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
                 Request { group_by: vec!["timeframe=day".to_string()], ..request }
             });
         }
+    }
+    if chosen.contains(&BALANCE.name) {
+        found.push(Request::get(BALANCE.name, now, ORIGIN, "/v1/account/billing", AUTH).with("expand", "credits"));
+    }
+    if chosen.contains(&PRICING.name) {
+        if priced.is_empty() {
+            let what = "prices: expected the endpoints whose prices are wanted (fal-ai/flux/dev), found none";
+            return Err(BadPage::new(what, "name them in this source's api section, or leave the report `pricing` out"));
+        }
+        for (number, endpoints) in (1..).zip(priced.chunks(ENDPOINTS_MAX)) {
+            let request = Request::get(PRICING.name, now, ORIGIN, "/v1/models/pricing", AUTH);
+            let number: u32 = number;
+            found.push(Request { part: Some(format!("{number:02}")), ..request.with("endpoint_id", endpoints.join(",")) });
+        }
+    }
+    if account.wants_names()? {
+        found.push(Request::get(KEYS.name, now, ORIGIN, "/v1/keys", AUTH));
     }
     Ok(found)
 }

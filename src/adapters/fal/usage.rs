@@ -244,7 +244,7 @@ fn cost(value: &Value) -> Result<Cost, Fault> {
 
 /// The meter of a unit. Units are free strings, so an unknown one names itself, in the plural. Seconds
 /// of a model endpoint are seconds of video; those of machines (other products) are not.
-fn meter_of(unit: &str, product: Option<&str>) -> String {
+pub(super) fn meter_of(unit: &str, product: Option<&str>) -> String {
     let model = product.is_none_or(|product| product == "model_apis");
     let mut name: String =
         unit.to_lowercase().chars().map(|letter| if letter.is_alphanumeric() { letter } else { '_' }).collect();

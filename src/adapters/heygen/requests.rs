@@ -1,7 +1,7 @@
 //! What HeyGen is asked: its three lists of jobs, newest first, until they are older than the window (the
 //! provider's sheet, section 1). No list can be asked for days.
 
-use super::super::request::{Account, Auth, Limits, Request, midnight};
+use super::super::request::{Account, Auth, Limits, Request, last_day, midnight};
 use super::super::{BadPage, Page, fields};
 use super::{BALANCE, LIPSYNCS, TRANSLATIONS, VIDEOS, jobs, made};
 use crate::domain::period::Days;
@@ -20,7 +20,6 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     // Only an account with a wallet in dollars has a balance that can be read, so that is asked on demand.
     let known = [(VIDEOS.name, true), (TRANSLATIONS.name, true), (LIPSYNCS.name, true), (BALANCE.name, false)];
     let chosen = account.chosen(&known)?;
-    let last = Days { from: (days.to - chrono::Duration::days(1)).max(days.from), to: days.to };
     let path = |report: &str| match report {
         report if report == VIDEOS.name => "/v3/videos",
         report if report == TRANSLATIONS.name => "/v3/video-translations",
@@ -28,7 +27,7 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     };
     let ask = |report: &'static str| {
         if report == BALANCE.name {
-            return Request::get(report, last, ORIGIN, "/v3/users/me", Auth::Header("x-api-key"));
+            return Request::get(report, last_day(days), ORIGIN, "/v3/users/me", Auth::Header("x-api-key"));
         }
         let request = Request::get(report, days, ORIGIN, path(report), Auth::Header("x-api-key"));
         Request { bounded: false, ..request.with("limit", ROWS) }

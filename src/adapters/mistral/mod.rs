@@ -2,6 +2,7 @@
 //! unit prices; the cost of a row is what the two come to, so it is the provider's own money.
 
 mod month;
+mod names;
 mod prices;
 mod requests;
 mod rows;
@@ -10,6 +11,7 @@ mod walk;
 use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::money::Currency;
+use crate::domain::names::Named;
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use month::Month;
@@ -19,7 +21,11 @@ use serde_json::Value;
 const WORKSPACES: Report = Report { name: "usage_by_workspace", measures: Measures::Money, rank: 0 };
 /// The whole organization: booked where it stands alone, else the control over its workspaces.
 const USAGE: Report = Report { name: "usage", measures: Measures::Money, rank: 1 };
-static REPORTS: [Report; 2] = [WORKSPACES, USAGE];
+/// `GET /v1/admin/workspaces`: what the ids in the pages of workspaces are called.
+const WORKSPACE_NAMES: Report = Report { name: "workspaces", measures: Measures::Names, rank: 0 };
+/// `GET /v1/admin/api-keys`: usage has no keys, but ledgers may have them.
+const API_KEYS: Report = Report { name: "api_keys", measures: Measures::Names, rank: 0 };
+static REPORTS: [Report; 4] = [WORKSPACES, USAGE, WORKSPACE_NAMES, API_KEYS];
 
 const HINT: &str = "save the answer of GET /v1/admin/usage for one calendar month";
 
@@ -47,11 +53,17 @@ impl Adapter for Mistral {
 
     fn identify(&self, page: &Page<'_>) -> Option<&'static Report> {
         let value = fields::json(page.bytes).ok()?;
+        if let Some(report) = names::report(&value) {
+            return Some(report);
+        }
         foreign(&value).is_none().then_some(if workspace(page.file).is_some() { &REPORTS[0] } else { &REPORTS[1] })
     }
 
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         let value = fields::json(page.bytes)?;
+        if names::report(&value).is_some() {
+            return names::read(&value).map(|_| ());
+        }
         if let Some(bad) = foreign(&value) {
             return Err(bad);
         }
@@ -75,9 +87,22 @@ impl Adapter for Mistral {
         requests::requests(account, days)
     }
 
+    fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {
+        names::read(&fields::json(page.bytes)?)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        // A month of usage is one page.
+        if is_list(asked.report) { names::next(asked, page.bytes) } else { Ok(None) }
+    }
+
     fn limits(&self) -> Limits {
         requests::LIMITS
     }
+}
+
+fn is_list(report: &str) -> bool {
+    [WORKSPACE_NAMES.name, API_KEYS.name].contains(&report)
 }
 
 /// Why a page is not a usage report; `None` when it is one.
@@ -99,12 +124,7 @@ fn foreign(value: &Value) -> Option<BadPage> {
             "take it out of this source and compare its total_usage with the month's sum by hand",
         ));
     }
-    let other = [
-        ("tokens_limits_by_model", "the rate limits"),
-        ("keys", "the list of keys"),
-        ("wallet_amount", "the credit balance"),
-        ("workspaces", "the list of workspaces"),
-    ];
+    let other = [("tokens_limits_by_model", "the rate limits"), ("wallet_amount", "the credit balance")];
     Some(match other.into_iter().find(|(key, _)| has(key)) {
         Some((key, what)) => BadPage::new(format!("{key}: expected a usage report, found {what}"), HINT),
         None => BadPage::new("expected a usage report (completion, prices, start_date), found none of its fields", HINT),

@@ -1,9 +1,9 @@
 //! What Mistral's admin API is asked: the usage of each calendar month, of the organization and of each
-//! workspace that the job names (the provider's sheet, section 1).
+//! workspace that the job names, and the lists of names (the provider's sheet, section 1).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request};
-use super::{USAGE, WORKSPACES, workspace};
+use super::super::request::{Account, Auth, Limits, Request, last_day};
+use super::{API_KEYS, USAGE, WORKSPACE_NAMES, WORKSPACES, workspace};
 use crate::domain::period::{Days, month_start};
 use chrono::{Datelike, Months, NaiveDate};
 
@@ -26,6 +26,7 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     let auth = auth(account)?;
     let chosen = account.chosen(&[(USAGE.name, true), (WORKSPACES.name, !workspaces.is_empty())])?;
     let mut found = Vec::new();
+    let now = last_day(days);
     for (month, days) in months(days) {
         let of = |report: &'static str| {
             let request = Request::get(report, days, ORIGIN, "/v1/admin/usage", auth);
@@ -39,6 +40,11 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
             let request = of(WORKSPACES.name).with("workspace_id", id);
             found.push(zoned(Request { part: Some(format!("workspace-{id}")), ..request }, account)?);
         }
+    }
+    if account.wants_names()? {
+        let list = |report: &'static str, path: &str| Request::get(report, now, ORIGIN, path, auth);
+        found.push(list(WORKSPACE_NAMES.name, "/v1/admin/workspaces").with("is_archived", true).with("page", 1));
+        found.push(list(API_KEYS.name, "/v1/admin/api-keys").with("limit", super::names::KEYS_A_PAGE));
     }
     Ok(found)
 }

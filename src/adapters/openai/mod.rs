@@ -167,7 +167,7 @@ fn named(costs: &'static str, file: &str) -> Option<&'static str> {
 
 fn parse_json(bytes: &[u8], out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
     let value = fields::json(bytes)?;
-    if names::is_list(&value) || names::is_empty(&value) {
+    if names::is_list(&value) {
         return names::read(&value).map(|_| ());
     }
     let buckets = buckets::read(&value)?;

@@ -12,16 +12,16 @@ const PROJECTS: &str = "/v1/organization/projects";
 const PROJECT: &str = "organization.project";
 const KEY: &str = "organization.project.api_key";
 
-/// Whether the page is a list of projects or keys; one without entries is known by its report alone.
+/// Whether the page is a list of projects or keys. Only its cursors tell one without entries from the answers of the old
+/// usage endpoint.
 pub(super) fn is_list(page: &Value) -> bool {
-    let first = || page.get("data")?.as_array()?.first().and_then(|entry| fields::text(entry, "object"));
-    fields::text(page, "object") == Some("list") && matches!(first(), Some(PROJECT | KEY))
-}
-
-/// Whether the page is a list without entries: only its cursors tell it from the answers of the old usage endpoint.
-pub(super) fn is_empty(page: &Value) -> bool {
-    let none = page.get("data").and_then(Value::as_array).is_some_and(Vec::is_empty);
-    none && fields::text(page, "object") == Some("list") && page.get("last_id").is_some()
+    let entries = page.get("data").and_then(Value::as_array).map(Vec::as_slice);
+    fields::text(page, "object") == Some("list")
+        && match entries {
+            Some([]) => page.get("last_id").is_some(),
+            Some([first, ..]) => matches!(fields::text(first, "object"), Some(PROJECT | KEY)),
+            None => false,
+        }
 }
 
 /// The first question: the first project. One a page, so that each answer alone says which project's keys come next.
@@ -64,7 +64,7 @@ pub(super) fn read(page: &Value) -> Result<Vec<Named>, BadPage> {
                 return Err(BadPage::new(what, "is this a page of the report it is filed as?"));
             }
         };
-        found.extend(fields::named(entry, kind, at)?);
+        found.extend(fields::named(entry, &format!("data[{at}]"), kind, ("id", "name"))?);
     }
     Ok(found)
 }

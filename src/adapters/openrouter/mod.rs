@@ -4,13 +4,16 @@
 
 mod activity;
 mod analytics;
+mod credits;
 mod entry;
 mod generation;
 mod logs;
+mod names;
 mod requests;
 
 use super::request::{Account, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
+use crate::domain::names::Named;
 use crate::domain::period::Days;
 use crate::domain::usage::Line;
 use serde_json::Value;
@@ -29,7 +32,12 @@ const ACTIVITY_CSV: Report = Report { name: "activity_csv", measures: Measures::
 /// `POST /analytics/query` at a granularity of a day or finer.
 const ANALYTICS: Report = Report { name: "analytics", measures: Measures::Money, rank: 4 };
 
-static REPORTS: [Report; 5] = [GENERATION, LOGS, ACTIVITY, ACTIVITY_CSV, ANALYTICS];
+/// `GET /credits`: what is left of the credits that were bought.
+const CREDITS: Report = Report { name: "credits", measures: Measures::Balance, rank: 0 };
+/// Workspaces, their keys and the customer's own keys at other providers.
+const KEYS: Report = Report { name: names::REPORT, measures: Measures::Names, rank: 0 };
+
+static REPORTS: [Report; 7] = [GENERATION, LOGS, ACTIVITY, ACTIVITY_CSV, ANALYTICS, CREDITS, KEYS];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -61,7 +69,16 @@ impl Adapter for OpenRouter {
 
     fn identify(&self, page: &Page<'_>) -> Option<&'static Report> {
         let kind = if is_json(page.bytes) {
-            json_kind(&answers(page.bytes).ok()?)?
+            let answers = answers(page.bytes).ok()?;
+            if let [answer] = answers.as_slice() {
+                if credits::of(answer, page.file).is_some() {
+                    return Some(&CREDITS);
+                }
+                if names::is_list(answer) {
+                    return Some(&KEYS);
+                }
+            }
+            json_kind(&answers)?
         } else {
             csv_kind(&fields::Table::new(page.bytes).ok()?)?
         };
@@ -77,6 +94,14 @@ impl Adapter for OpenRouter {
     fn parse(&self, page: &Page<'_>, out: &mut dyn FnMut(Line<'_>)) -> Result<(), BadPage> {
         if is_json(page.bytes) {
             let answers = answers(page.bytes)?;
+            if let [answer] = answers.as_slice() {
+                if let Some((data, day)) = credits::of(answer, page.file) {
+                    return credits::read(data, day, out);
+                }
+                if names::is_list(answer) {
+                    return names::read(answer).map(|_| ());
+                }
+            }
             match (json_kind(&answers), answers.first()) {
                 (Some(Kind::Generation), _) => generation::read(&answers, out),
                 (Some(Kind::Activity), Some(answer)) => return activity::read(answer, out),
@@ -98,6 +123,15 @@ impl Adapter for OpenRouter {
 
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         requests::requests(account, days)
+    }
+
+    fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {
+        names::read(&fields::json(page.bytes)?)
+    }
+
+    fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
+        // No report has pages, only the lists.
+        if asked.report == KEYS.name { names::next(asked, page.bytes) } else { Ok(None) }
     }
 
     fn limits(&self) -> Limits {
@@ -154,6 +188,9 @@ fn csv_kind(table: &fields::Table<'_>) -> Option<Kind> {
 }
 
 fn unknown(answer: Option<&Value>) -> BadPage {
+    if answer.and_then(credits::figures).is_some() {
+        return BadPage::new("data.total_credits: a balance of the account, without a day in the file's name", credits::HINT);
+    }
     let Some(error) = answer.and_then(|answer| answer.get("error")) else {
         return BadPage::new(
             "not a generation, activity or analytics answer",

@@ -1,9 +1,9 @@
-//! What OpenRouter is asked: activity by day, analytics by key and model, and single generations whose ids the
-//! job names (the provider's sheet, section 2).
+//! What OpenRouter is asked: activity by day, analytics by key and model, the balance, single generations whose ids
+//! the job names, and lists of names (the provider's sheet, section 2).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, pieces, rfc3339};
-use super::{ACTIVITY, ANALYTICS, GENERATION};
+use super::super::request::{Account, Auth, Limits, Request, last_day, pieces, rfc3339};
+use super::{ACTIVITY, ANALYTICS, CREDITS, GENERATION, names};
 use crate::domain::period::Days;
 use chrono::Duration;
 use serde_json::json;
@@ -24,7 +24,9 @@ pub(super) const LIMITS: Limits = Limits {
 
 pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
     let ids = account.words("generations");
-    let chosen = account.chosen(&[(ACTIVITY.name, true), (ANALYTICS.name, true), (GENERATION.name, !ids.is_empty())])?;
+    let by_id = !ids.is_empty();
+    let known = [(ACTIVITY.name, true), (ANALYTICS.name, true), (GENERATION.name, by_id), (CREDITS.name, true)];
+    let chosen = account.chosen(&known)?;
     let mut found = Vec::new();
     if chosen.contains(&ACTIVITY.name) {
         let from = days.from.max(days.to - Duration::days(ACTIVITY_DAYS));
@@ -49,6 +51,12 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
             // A generation is of the day it was made, which only the answer tells.
             found.push(Request { part: Some(format!("{:06}", number + 1)), bounded: false, ..request });
         }
+    }
+    if chosen.contains(&CREDITS.name) {
+        found.push(Request::get(CREDITS.name, last_day(days), ORIGIN, "/api/v1/credits", Auth::Bearer));
+    }
+    if account.wants_names()? {
+        found.push(names::request(days, ORIGIN));
     }
     Ok(found)
 }

@@ -123,8 +123,8 @@ pub fn pull(pull: &Pull<'_>, secrets: &Secrets, state: &mut State, progress: &Pr
                 Event::Broken(fault) => result = Err(fault),
                 Event::Failed { owner, group, fault } => {
                     let days = group.days.into_iter();
-                    // A list of names has no money: its days lack nothing, and what the older ones say stands.
-                    let days = days.filter(|_| !adapters::is_names(&owner.provider, group.report));
+                    // A list has no money: its days lack nothing, and what the older ones say stands.
+                    let days = days.filter(|_| !adapters::is_list(&owner.provider, group.report));
                     pulled.unfetched.extend(days.map(|day| (owner.clone(), group.report.to_string(), day)));
                     if !pulled.faults.contains(&fault) {
                         progress.line(&format!("warning: {}: {}; its days stay as they were", fault.place, fault.what));
@@ -282,8 +282,8 @@ pub fn overdue(job: &Job, moments: &Moments, state: &mut State) -> Result<BTreeS
         let trailing = plan::trailing(adapter, api);
         let wanted = endpoints(job, source, moments.window)?;
         for slice in state.slices(&owner, moments.window)? {
-            let is_names = adapters::is_names(&owner.provider, &slice.endpoint);
-            let is_wanted = wanted.contains(slice.endpoint.as_str()) && !is_names;
+            let is_list = adapters::is_list(&owner.provider, &slice.endpoint);
+            let is_wanted = wanted.contains(slice.endpoint.as_str()) && !is_list;
             if is_wanted && plan::is_due(&slice, trailing) && slice.as_of.date_naive() < moments.as_of.date_naive() {
                 found.insert((owner.clone(), slice.endpoint, slice.day));
             }

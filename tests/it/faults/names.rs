@@ -32,7 +32,10 @@ fn what_is_deleted_keeps_its_name() {
     let ran = world.run(&[]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let resolved = |world: &World| {
-        let reports: Vec<String> = world.reports().into_values().filter_map(|bytes| String::from_utf8(bytes).ok()).collect();
+        let mut reports = world.reports();
+        let names = String::from_utf8(reports.remove("names.csv").unwrap()).unwrap();
+        assert!(names.contains("\"sub_account\",\"proj_a\",\"Growth\",2026-11-18\r\n"), "{names}");
+        let reports: Vec<String> = reports.into_values().filter_map(|bytes| String::from_utf8(bytes).ok()).collect();
         let all = reports.join("\n");
         assert!(all.contains("proj_a") && !all.contains("Growth"), "{all}");
     };

@@ -1,6 +1,6 @@
 //! Anthropic's cost and usage reports: at most five dimensions, at most 31 buckets, a version in the header.
 
-use super::{Refusal, Reply, World, account, day, midnight, not_found, number, part, refused};
+use super::{Refusal, Reply, World, account, day, midnight, not_found, number, part, part_after, refused};
 use crate::fault_server::Seen;
 use serde_json::{Value, json};
 
@@ -14,6 +14,9 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
         return Err(error(400, "invalid_request_error", "anthropic-version: header is required"));
     }
     let report = seen.path().strip_prefix("/v1/organizations/").ok_or_else(not_found)?;
+    if ["workspaces", "api_keys"].contains(&report) && seen.method == "GET" {
+        return list(report, seen);
+    }
     if seen.method != "GET" || !["cost_report", "usage_report/messages"].contains(&report) {
         return Err(not_found());
     }
@@ -42,6 +45,31 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
     };
     let data: Vec<Value> = days.into_iter().map(bucket).collect();
     Ok(json!({ "data": data, "has_more": next.is_some(), "next_page": next }))
+}
+
+/// The lists of names. Few entries a page, so that there is more than one.
+fn list(report: &str, seen: &Seen) -> Reply {
+    let bad = |message: &str| error(400, "invalid_request_error", message);
+    let workspace = |id: &str, name: &str| json!({ "id": id, "type": "workspace", "name": name, "archived_at": null });
+    let key = |id: &str, name: &str, workspace: Value| {
+        json!({ "id": id, "type": "api_key", "name": name, "workspace_id": workspace, "status": "active",
+            "partial_key_hint": "sk-ant-api03-R2D...igAA" })
+    };
+    let all = if report == "workspaces" {
+        vec![workspace("wrkspc_research", "Research"), workspace("wrkspc_support", "Support"), workspace("wrkspc_old", "Old")]
+    } else {
+        vec![
+            key("apikey_research", "research-prod", json!("wrkspc_research")),
+            key("apikey_support", "support-prod", json!("wrkspc_support")),
+            key("apikey_default", "scratch", Value::Null),
+        ]
+    };
+    if !number(seen, "limit").is_some_and(|limit| (1..=1000).contains(&limit)) {
+        return Err(bad("limit: 1 to 1000"));
+    }
+    let (data, has_more) = part_after(&all, "id", seen.query("after_id").as_deref(), 2).map_err(|()| bad("after_id: unknown"))?;
+    let end = |entry: Option<&Value>| entry.map_or(Value::Null, |entry| entry["id"].clone());
+    Ok(json!({ "first_id": end(data.first()), "last_id": end(data.last()), "has_more": has_more, "data": data }))
 }
 
 fn error(status: u16, kind: &str, message: &str) -> Refusal {

@@ -1,4 +1,4 @@
-//! ElevenLabs' workspace analytics: columns with units, rows of the asked milliseconds.
+//! ElevenLabs' workspace analytics: columns with units, rows of the asked milliseconds; and the keys of service accounts.
 
 use super::{Refusal, Reply, World, account, day_of, not_found, refused};
 use crate::fault_server::Seen;
@@ -8,6 +8,13 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
     let Some(account) = account("elevenlabs", seen, "xi-api-key", "") else {
         return Err(error(401, "invalid_api_key", "Invalid API key"));
     };
+    if (seen.method.as_str(), seen.path()) == ("GET", "/v1/service-accounts") {
+        let key = json!({ "name": "support-prod", "hint": "...9aZ", "key_id": "k1", "service_account_user_id": "sa1",
+            "hashed_xi_api_key": "9b74c9897bac770ffc029102a200c5de", "is_disabled": false });
+        let account =
+            |id: &str, name: &str, keys: &[Value]| json!({ "service_account_user_id": id, "name": name, "api-keys": keys });
+        return Ok(json!({ "service-accounts": [account("sa0", "unused", &[]), account("sa1", "support", &[key])] }));
+    }
     if (seen.method.as_str(), seen.path()) != ("POST", "/v1/workspace/analytics/query/usage-by-product-over-time") {
         return Err(not_found());
     }

@@ -1,4 +1,4 @@
-//! HeyGen's lists, newest first, without any filter of days.
+//! HeyGen's lists, newest first, without any filter of days; and the wallet.
 
 use super::{Refusal, Reply, World, account, day, not_found, number, part, refused};
 use crate::fault_server::Seen;
@@ -8,6 +8,11 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
     let Some(account) = account("heygen", seen, "x-api-key", "") else {
         return Err(error(401, "unauthorized", "Invalid API key"));
     };
+    if (seen.method.as_str(), seen.path()) == ("GET", "/v3/users/me") {
+        let wallet = json!({ "currency": "usd", "remaining_balance": 182.4417, "auto_reload": null });
+        return Ok(json!({ "data": { "username": account, "billing_type": "wallet", "wallet": wallet, "subscription": null,
+            "usage_based": null } }));
+    }
     let list = seen.path().strip_prefix("/v3/").filter(|list| ["videos", "video-translations", "lipsyncs"].contains(list));
     let list = list.filter(|_| seen.method == "GET").ok_or_else(not_found)?;
     let limit = number(seen, "limit").unwrap_or(10);

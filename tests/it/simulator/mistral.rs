@@ -1,4 +1,4 @@
-//! Mistral's admin usage: one calendar month, of the organization or of a workspace.
+//! Mistral's admin usage: one calendar month, of the organization or of a workspace; and the lists of names.
 
 use super::{Reply, World, account, day, not_found, number, refused};
 use crate::fault_server::Seen;
@@ -14,8 +14,11 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
             json!({ "object": "error", "message": "Unauthorized", "type": "authentication_error", "code": "1" }),
         ));
     };
-    if (seen.method.as_str(), seen.path()) != ("GET", "/v1/admin/usage") {
-        return Err(not_found());
+    match (seen.method.as_str(), seen.path()) {
+        ("GET", "/v1/admin/usage") => {}
+        ("GET", "/v1/admin/workspaces") => return workspaces(seen),
+        ("GET", "/v1/admin/api-keys") => return keys(seen),
+        _ => return Err(not_found()),
     }
     let invalid =
         || refused(422, json!({ "detail": [{ "type": "missing", "loc": ["query", "month"], "msg": "Field required" }] }));
@@ -48,4 +51,29 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
         "start_date": format!("{first}T00:00:00Z"), "end_date": format!("{last}T23:59:59.999Z"), "currency": "USD",
         "prices": [price("input", "1.50E-7"), price("output", "0.0000006000")],
     }))
+}
+
+/// Pages are counted, and one has two, so that there is more than one.
+fn workspaces(seen: &Seen) -> Reply {
+    let of =
+        |uuid: &str, name: &str| json!({ "uuid": uuid, "name": name, "description": null, "icon": null, "is_default": false });
+    let mut all = vec![of(WORKSPACE, "ws-research"), of("0b5c7a9e-3a0e-4c55-9f1e-3d0a7c1e2f11", "growth")];
+    if seen.query("is_archived").as_deref() == Some("true") {
+        all.push(of("0b5c7a9e-3a0e-4c55-9f1e-3d0a7c1e2f12", "old"));
+    }
+    let page = number(seen, "page").unwrap_or(1);
+    let start = usize::try_from(page - 1).map_err(|_| refused(422, json!({ "detail": [] })))? * 2;
+    let items: Vec<Value> = all.iter().skip(start).take(2).cloned().collect();
+    Ok(json!({ "object": "list", "items": items, "total": all.len(), "page": page, "page_size": 2 }))
+}
+
+/// As many as were asked for, from an offset on; nothing says how many there are.
+fn keys(seen: &Seen) -> Reply {
+    let of = |number: usize| {
+        json!({ "key_id": format!("8d2f0000-0000-4000-8000-{number:012}"), "key": null, "name": format!("developer-{number:03}"),
+            "hidden_key": "HQSx...Q9aZ", "workspace_id": WORKSPACE, "workspace_name": "ws-research", "product": "API" })
+    };
+    let at = |name: &str, without: usize| number(seen, name).map_or(without, |number| number as usize);
+    let keys: Vec<Value> = (0..101).map(of).skip(at("offset", 0)).take(at("limit", 100)).collect();
+    Ok(json!({ "keys": keys }))
 }

@@ -215,7 +215,7 @@ fn rows(value: &mut Value, field: &str) {
 }
 
 /// The names that cursors have in queries.
-const CURSORS: [&str; 4] = ["page", "cursor", "token", "pageToken"];
+const CURSORS: [&str; 7] = ["page", "cursor", "token", "pageToken", "after", "after_id", "offset"];
 
 fn without_cursor(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else { return target.to_string() };
@@ -253,9 +253,21 @@ pub fn reply(world: &World, provider: &str, seen: &Seen) -> Reply {
     }
 }
 
-/// The key of an account. No part of it is like any other text, so that it can be looked for in everything that is
-/// written.
+/// The key of an account, as the provider makes them. Its own part is like no other text, so that it can be looked for in
+/// everything that is written; its front stands in lists of keys, and fal's key id in reports.
 pub fn key(provider: &str, account: &str) -> String {
+    let own = own_part(provider, account);
+    match provider {
+        "anthropic" => format!("sk-ant-admin01-{own}"),
+        "fal" => format!("{}:{own}", fal::KEY_ID),
+        "openai" => format!("sk-admin-{own}"),
+        "openrouter" => format!("sk-or-v1-{own}"),
+        _ => own,
+    }
+}
+
+/// The part of a key that is secret.
+pub fn own_part(provider: &str, account: &str) -> String {
     use sha2::Digest;
     let hash = sha2::Sha256::digest(format!("{provider} {account} {}", std::process::id()));
     hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -289,6 +301,16 @@ fn part<T: Clone>(all: &[T], size: usize, cursor: Option<&str>, question: &str) 
     let end = (start + size.max(1)).min(all.len());
     let next = (end < all.len()).then(|| format!("page_{end}-{mark}"));
     Ok((all.get(start..end).ok_or(())?.to_vec(), next))
+}
+
+/// The part of a list behind the entry that a cursor names, and whether more follows.
+fn part_after(all: &[Value], id: &str, after: Option<&str>, size: usize) -> Result<(Vec<Value>, bool), ()> {
+    let start = match after {
+        None => 0,
+        Some(after) => all.iter().position(|entry| entry[id] == after).ok_or(())? + 1,
+    };
+    let end = (start + size.max(1)).min(all.len());
+    Ok((all[start..end].to_vec(), end < all.len()))
 }
 
 /// Two digits and dashes: the first ten characters of a time.

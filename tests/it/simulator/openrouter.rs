@@ -1,6 +1,6 @@
-//! OpenRouter's activity by day, analytics by two dimensions, and single generations.
+//! OpenRouter's activity by day, analytics by two dimensions, single generations, the balance and lists of names.
 
-use super::{Refusal, Reply, World, account, day, not_found, refused};
+use super::{Refusal, Reply, World, account, day, not_found, number, refused};
 use crate::fault_server::Seen;
 use serde_json::{Map, Number, Value, json};
 use std::collections::BTreeMap;
@@ -19,8 +19,58 @@ pub fn reply(world: &World, seen: &Seen) -> Reply {
             let id = seen.query("id").ok_or_else(|| error(400, "id: required"))?;
             generation(world, account, &id).ok_or_else(|| error(404, "Generation not found"))
         }
+        ("GET", "/api/v1/credits") => Ok(json!({ "data": { "total_credits": 100.5, "total_usage": 25.75 } })),
+        ("GET", "/api/v1/workspaces" | "/api/v1/keys" | "/api/v1/byok") => list(seen),
         _ => Err(not_found()),
     }
+}
+
+const WORKSPACE: &str = "550e8400-e29b-41d4-a716-446655440001";
+const DEFAULT: &str = "550e8400-e29b-41d4-a716-446655440000";
+
+/// Workspaces, keys of one workspace (100 a page, without a count), own keys of one workspace.
+fn list(seen: &Seen) -> Reply {
+    let offset = usize::try_from(number(seen, "offset").unwrap_or(0)).map_err(|_| error(400, "offset: 0 or more"))?;
+    let limit = number(seen, "limit").unwrap_or(50);
+    if !(1..=100).contains(&limit) {
+        return Err(error(400, "limit: 1 to 100"));
+    }
+    let workspace = seen.query("workspace_id").unwrap_or_else(|| DEFAULT.to_string());
+    let key = |hash: u8, name: &str, disabled: bool| {
+        let hash = format!("{hash:02x}").repeat(32);
+        json!({ "hash": hash, "name": name, "label": "sk-or-v1-0e6...1c96", "disabled": disabled, "usage": 1.5,
+            "workspace_id": workspace })
+    };
+    let own = |id: &str, provider: &str, name: Value, of: Value| {
+        json!({ "id": id, "provider": provider, "name": name, "label": "sk-...AbCd", "disabled": false, "is_fallback": false,
+            "sort_order": 0, "workspace_id": of })
+    };
+    let global = own("11111111-2222-3333-4444-555555555555", "mistral", json!("Support"), Value::Null);
+    let (all, size): (Vec<Value>, usize) = match (seen.path(), workspace.as_str()) {
+        ("/api/v1/workspaces", _) => {
+            let of = |id: &str, name: &str, slug: &str| json!({ "id": id, "name": name, "slug": slug });
+            (vec![of(DEFAULT, "Default", "default"), of(WORKSPACE, "Research", "research")], limit as usize)
+        }
+        // More than a page.
+        ("/api/v1/keys", DEFAULT) => {
+            let many = (0..100).map(|number| key(number, &format!("developer-{number:03}"), false));
+            (many.chain([key(200, "growth-prod", false), key(201, "old-demo", true)]).collect(), 100)
+        }
+        ("/api/v1/keys", WORKSPACE) => (vec![key(202, "research-prod", false), key(203, "support-prod", false)], 100),
+        ("/api/v1/byok", DEFAULT) => (vec![global], limit as usize),
+        ("/api/v1/byok", WORKSPACE) => {
+            let more = own("66666666-2222-3333-4444-555555555555", "openai", Value::Null, json!(WORKSPACE));
+            (vec![global, more], limit as usize)
+        }
+        _ => return Err(error(400, "workspace_id: unknown")),
+    };
+    let shown = |entry: &&Value| entry["disabled"] != true || seen.query("include_disabled").as_deref() == Some("true");
+    let all: Vec<Value> = all.iter().filter(shown).cloned().collect();
+    let part: Vec<Value> = all.iter().skip(offset).take(size).cloned().collect();
+    Ok(match seen.path() {
+        "/api/v1/keys" => json!({ "data": part }),
+        _ => json!({ "data": part, "total_count": all.len() }),
+    })
 }
 
 fn error(status: u16, message: &str) -> Refusal {

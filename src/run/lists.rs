@@ -1,10 +1,12 @@
-//! Reads the providers' lists of keys, projects and workspaces, before any line that may need them.
+//! Reads the providers' lists: names of keys, projects and workspaces, before any line that may need them; and prices that
+//! the price books are compared with.
 
 use super::reference::Loaded;
 use super::snapshot::Fetched;
-use crate::adapters::{self, Adapter, Page, fields};
+use crate::adapters::{self, Adapter, Measures, Page, fields};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::names::NameLists;
+use crate::domain::price::Quoted;
 use crate::edge::pages::{self, Content};
 use crate::edge::pull::raw;
 use crate::edge::state::slices::Stored;
@@ -15,15 +17,25 @@ use chrono::NaiveDate;
 #[derive(Default)]
 pub struct Lists {
     pub names: NameLists,
+    pub prices: Vec<PriceList>,
     /// Lists that could not be used.
     pub unusable: Vec<Fault>,
     /// Name and SHA-256 of every page read.
     pub inputs: Vec<(String, String)>,
 }
 
-/// Whether the job says that a pull's files are lists of names.
+/// What a provider said of its prices for an account on a day.
+#[derive(Clone, Debug)]
+pub struct PriceList {
+    pub provider: String,
+    pub account: String,
+    pub day: NaiveDate,
+    pub prices: Vec<Quoted>,
+}
+
+/// Whether the job says that a pull's files are lists.
 pub fn is_list(source: &Source, pull: &Pull) -> bool {
-    pull.report.as_ref().is_some_and(|report| adapters::is_names(&source.provider, report))
+    pull.report.as_ref().is_some_and(|report| adapters::is_list(&source.provider, report))
 }
 
 /// Reads every list that was saved or ever fetched.
@@ -39,12 +51,21 @@ pub fn read(loaded: &Loaded, fetched: &Fetched) -> Result<Lists, Fault> {
             lists.unless_refused(taken)?;
         }
         let answers = fetched.iter().filter(|(of, _)| *of == number).flat_map(|(_, answers)| answers);
-        for answer in answers.filter(|answer| adapters::is_names(&source.provider, &answer.endpoint)) {
+        for answer in answers.filter(|answer| adapters::is_list(&source.provider, &answer.endpoint)) {
             let taken = read_stored(adapter, job, source, answer, &mut lists);
             lists.unless_refused(taken)?;
         }
     }
     Ok(lists)
+}
+
+/// A page of a list: whose it is, and where a message says that it is.
+struct ListPage<'a> {
+    adapter: &'static dyn Adapter,
+    source: &'a Source,
+    report: &'a str,
+    page: Page<'a>,
+    place: &'a str,
 }
 
 impl Lists {
@@ -58,16 +79,22 @@ impl Lists {
         }
     }
 
-    fn take(
-        &mut self,
-        adapter: &dyn Adapter,
-        source: &Source,
-        page: &Page<'_>,
-        place: &str,
-        days: &[NaiveDate],
-    ) -> Result<(), Fault> {
-        let named = adapter.names(page).map_err(|bad| Fault::new(ExitCode::Protocol, place, bad.what, bad.hint))?;
-        for named in named {
+    /// Takes a page as it was on each of these days.
+    fn take(&mut self, of: &ListPage<'_>, days: &[NaiveDate]) -> Result<(), Fault> {
+        let ListPage { adapter, source, report, page, place } = of;
+        let refused = |bad: adapters::BadPage| Fault::new(ExitCode::Protocol, *place, bad.what, bad.hint);
+        if adapters::measures(&source.provider, report) == Some(Measures::Prices) {
+            let prices = adapter.prices(page).map_err(refused)?;
+            let list = |day: &NaiveDate| PriceList {
+                provider: source.provider.clone(),
+                account: source.account.clone(),
+                day: *day,
+                prices: prices.clone(),
+            };
+            self.prices.extend(days.iter().map(list));
+            return Ok(());
+        }
+        for named in adapter.names(page).map_err(refused)? {
             for day in days {
                 self.names.insert(&source.provider, &source.account, *day, named.clone());
             }
@@ -78,7 +105,7 @@ impl Lists {
 
 /// Saved lists: of the day that a file's name has, else of the day that the run speaks for.
 fn read_files(
-    adapter: &dyn Adapter,
+    adapter: &'static dyn Adapter,
     source: &Source,
     pull: &Pull,
     business_date: NaiveDate,
@@ -92,17 +119,25 @@ fn read_files(
         };
         let short = input.page.rsplit('/').next().unwrap_or(input.page);
         let page = Page { file: short, bytes, group_by: &pull.group_by };
-        lists.take(adapter, source, &page, input.page, &[fields::named_day(short).unwrap_or(business_date)])
+        let report = pull.report.as_deref().unwrap_or_default();
+        let of = ListPage { adapter, source, report, page, place: input.page };
+        lists.take(&of, &[fields::named_day(short).unwrap_or(business_date)])
     })
 }
 
-fn read_stored(adapter: &dyn Adapter, job: &Job, source: &Source, answer: &Stored, lists: &mut Lists) -> Result<(), Fault> {
+fn read_stored(
+    adapter: &'static dyn Adapter,
+    job: &Job,
+    source: &Source,
+    answer: &Stored,
+    lists: &mut Lists,
+) -> Result<(), Fault> {
     for kept in &answer.pages {
         let place = format!("{}/{}/{}", source.provider, source.account, kept.name);
         let bytes = raw::read(&job.state, &kept.sha256)?;
         lists.inputs.push((place.clone(), kept.sha256.clone()));
         let page = Page { file: &kept.name, bytes: &bytes, group_by: &kept.group_by };
-        lists.take(adapter, source, &page, &place, &answer.days)?;
+        lists.take(&ListPage { adapter, source, report: &answer.endpoint, page, place: &place }, &answer.days)?;
     }
     Ok(())
 }
