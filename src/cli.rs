@@ -27,7 +27,7 @@ Exit codes:
 pub enum Command {
     /// The whole night: read, match, classify, attribute, publish
     Run(Run),
-    /// Read and validate the job and every file it names; reads no data and writes nothing
+    /// Read and validate the job and every file it names, and hold the price books against the data; writes nothing
     Check(Check),
     /// Price books from public price maps
     Prices(Prices),

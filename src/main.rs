@@ -114,6 +114,9 @@ fn check(job: &Path, online: bool) -> Result<(), Fault> {
     for old in &loaded.old_books {
         print(old)?;
     }
+    for finding in guarded(|| Ok(run::price_findings::of_data(&loaded)))? {
+        print(&finding)?;
+    }
     let (job, window) = (&loaded.job, loaded.reference.window);
     let said = format!(
         "{}: {} ledgers, {} sources, {} price books, days {} to {}: all in order",

@@ -5,6 +5,7 @@ pub mod backtest;
 pub mod fetched;
 mod from_ledger;
 mod lists;
+pub mod price_findings;
 pub mod price_import;
 pub mod reference;
 pub mod snapshot;

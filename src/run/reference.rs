@@ -12,6 +12,7 @@ use crate::stages::reference::Reference;
 use crate::stages::savings::SavingsTerms;
 use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub reference: Reference,
     /// Which plan holds for whom, what was bought and invoiced.
     pub terms: SavingsTerms,
+    /// The file of each provider's price book.
+    pub book_files: BTreeMap<String, PathBuf>,
     /// Price books that nobody compared with their source for too long, in words.
     pub old_books: Vec<String>,
     /// SHA-256 over the texts of the job and its reference files.
@@ -83,6 +86,7 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
     let terms = SavingsTerms { agreements, wage: job.savings.wage, pools, invoices };
     let as_of = as_of(&job, asked, now)?;
     let old_books = job::prices::too_old(&job, &books, as_of.date_naive());
+    let book_files = books.iter().map(|(path, book)| (book.provider.clone(), path.clone())).collect();
     let reference = Reference {
         names: names.unwrap_or_default(),
         teams: teams.unwrap_or_default(),
@@ -94,7 +98,7 @@ pub fn load(file: &Path, asked: &Asked, now: DateTime<Utc>) -> Result<Loaded, Fa
         window: window(&job, asked, as_of)?,
     };
     let config_sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Loaded { job, reference, terms, old_books, config_sha256 })
+    Ok(Loaded { job, reference, terms, book_files, old_books, config_sha256 })
 }
 
 /// The credits of one plan and the own keys of another.

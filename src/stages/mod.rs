@@ -30,6 +30,7 @@ pub mod spikes;
 pub mod symbols;
 pub mod texts;
 mod units;
+pub mod unpriced;
 
 use crate::domain::fault::Fault;
 use booking::ProviderSide;
