@@ -3,7 +3,7 @@
 use super::lists::{self, Lists};
 use super::reference::Loaded;
 use crate::adapters::schema::Schemas;
-use crate::adapters::{self, Adapter, BadPage, Measures, Page, Report};
+use crate::adapters::{self, Adapter, BadPage, Page, Report};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::names::ShownName;
