@@ -40,7 +40,7 @@ fn every_fault_has_its_code_the_old_report_stands_and_the_next_run_is_right() {
         Box::new(move || Connection::open(&ledger).unwrap().execute_batch(script).unwrap()) as Box<dyn Fn()>
     };
     /// What it is called, what it does, the code and the words that tell of it.
-    type Step = (&'static str, Box<dyn Fn()>, i32, &'static str);
+    type Step<'a> = (&'static str, Box<dyn Fn() + 'a>, i32, &'static str);
     let steps: [Step; 8] = [
         ("column", altered("ALTER TABLE request_ledger RENAME model TO modell"), 65, "required column missing: model; found: "),
         ("table", altered("ALTER TABLE request_ledger RENAME TO old"), 65, "no table or view \"request_ledger\"; found: old"),
