@@ -147,6 +147,9 @@ pub struct Whatif {
     /// Suppose it for this team only
     #[arg(long, value_name = "TEAM")]
     pub team: Option<String>,
+    /// Show one client's figures; --scale is then of its usage only
+    #[arg(long, value_name = "CLIENT", conflicts_with = "switch_date")]
+    pub client: Option<String>,
     /// A plan in place of the job's
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,

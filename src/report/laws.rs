@@ -1,6 +1,7 @@
 //! The laws of contract section 5, recomputed from the bytes about to be published: with the CSV parser,
 //! exact decimals and nothing that made the figures. A broken law stops the publish.
 
+use super::savings::CLIENTS;
 use super::savings_laws;
 use crate::domain::money::{Amount, sum};
 use crate::stages::results::Reason;
@@ -19,7 +20,8 @@ pub(super) type Sums = BTreeMap<String, Amount>;
 /// 3. rows read = used + duplicates + quarantined, and `quarantine.csv` has those rows,
 /// 4. what a spike has beyond its baseline is actual minus expected; `team_month.csv` carries the attribution's
 ///    money, and its rounded rows sum to the rounded total; the components of `savings.csv` sum to the saving and its
-///    rows to the rows of totals; `prepaid.csv` rolls forward,
+///    rows to the rows of totals, and the clients of `savings_clients.csv`, where it is, to the row of `savings.csv`
+///    whose parts they are; `prepaid.csv` rolls forward,
 /// 5. the control totals differ from their sources by nothing.
 ///
 /// Slices without a provider total are missing and outside laws 1 and 2 (contract 4.8).
@@ -39,7 +41,11 @@ pub fn check(files: &[(String, Vec<u8>)]) -> Result<(), String> {
     excess(&Sheet::open(files, "spikes.csv")?)?;
     rows(&Sheet::open(files, "coverage.csv")?, &Sheet::open(files, "quarantine.csv")?)?;
     control_totals(&Sheet::open(files, "control_totals.csv")?)?;
-    savings_laws::compared(&Sheet::open(files, "savings.csv")?)?;
+    let savings = Sheet::open(files, "savings.csv")?;
+    savings_laws::compared(&savings)?;
+    if files.iter().any(|(name, _)| name == CLIENTS) {
+        savings_laws::by_client(&Sheet::open(files, CLIENTS)?, &savings)?;
+    }
     savings_laws::rolls_forward(&Sheet::open(files, "prepaid.csv")?)
 }
 

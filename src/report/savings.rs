@@ -1,18 +1,17 @@
-//! `savings.csv`, `prepaid.csv` and `invoices.csv` (contract section 5).
+//! `savings.csv` with each client's part of it, `prepaid.csv` and `invoices.csv` (contract section 5).
 
 use super::tables::{currency, number, text, too_large};
 use super::{Cell, Table};
 use crate::domain::fault::Fault;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::plan::Component;
-use crate::stages::savings::rows::{InvoiceTie, Prepaid, Saving};
+use crate::stages::savings::rows::{ClientSaving, InvoiceTie, Prepaid, Saving};
 
-/// The columns around those of the components.
-const BEFORE: [&str; 18] = [
-    "period_start",
-    "team",
-    "provider",
-    "model",
+/// The file of [`clients`].
+pub(super) const CLIENTS: &str = "savings_clients.csv";
+
+/// The columns between what a row is about and those of the components.
+const BEFORE: [&str; 14] = [
     "plan",
     "volume",
     "unit",
@@ -48,13 +47,53 @@ const AFTER: [&str; 11] = [
 /// # Errors
 /// A sum that does not fit.
 pub(super) fn table(rows: &[Saving], reporting: Currency) -> Result<Table, Fault> {
-    let columns = BEFORE.into_iter().chain(Component::ALL.map(Component::name)).chain(AFTER).collect();
-    let rows = rows.iter().map(|row| cells(row, reporting)).collect::<Option<_>>().ok_or_else(|| too_large("savings.csv"))?;
+    let about = ["period_start", "team", "provider", "model"];
+    let columns = about.into_iter().chain(BEFORE).chain(Component::ALL.map(Component::name)).chain(AFTER).collect();
+    let row = |row: &Saving| {
+        let mut cells = vec![Cell::Date(row.period_start), text(&row.team), text(&row.provider), text(&row.model)];
+        cells.extend(figures(row)?);
+        let turning = row.break_even.as_ref();
+        cells.extend([
+            turning.map_or(Cell::Empty, |turning| text(&turning.volume)),
+            turning.map_or(Cell::Empty, |turning| text(&turning.when)),
+            number(turning.and_then(|turning| turning.distance)),
+            Cell::Count(row.not_comparable),
+            row.advice.map_or(Cell::Empty, |advice| text(advice.name())),
+        ]);
+        cells.extend(last(row, reporting));
+        Some(cells)
+    };
+    let rows = rows.iter().map(row).collect::<Option<_>>().ok_or_else(|| too_large("savings.csv"))?;
     Ok(Table { file: "savings.csv", columns, rows, for_people: true })
 }
 
-fn cells(row: &Saving, reporting: Currency) -> Option<Vec<Cell>> {
-    let mut cells = vec![Cell::Date(row.period_start), text(&row.team), text(&row.provider), text(&row.model), text(&row.plan)];
+/// `savings_clients.csv`: the columns of `savings.csv` without break-even and advice, which are of a whole plan, and
+/// with the client, whose cell is empty for usage without one. `None` where no usage has a client.
+///
+/// # Errors
+/// A sum that does not fit.
+pub(super) fn clients(rows: &[ClientSaving], reporting: Currency) -> Result<Option<Table>, Fault> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let about = ["period_start", "team", "client", "provider", "model"];
+    let of_plans = ["break_even_volume", "byok_cheaper_when", "distance", "recommendation"];
+    let after = AFTER.into_iter().filter(|column| !of_plans.contains(column));
+    let columns = about.into_iter().chain(BEFORE).chain(Component::ALL.map(Component::name)).chain(after).collect();
+    let row = |ClientSaving { client, saving: row }: &ClientSaving| {
+        let mut cells = vec![Cell::Date(row.period_start), text(&row.team), text(client), text(&row.provider), text(&row.model)];
+        cells.extend(figures(row)?);
+        cells.push(Cell::Count(row.not_comparable));
+        cells.extend(last(row, reporting));
+        Some(cells)
+    };
+    let rows = rows.iter().map(row).collect::<Option<_>>().ok_or_else(|| too_large(CLIENTS))?;
+    Ok(Some(Table { file: CLIENTS, columns, rows, for_people: true }))
+}
+
+/// From the plan to the saving with hours.
+fn figures(row: &Saving) -> Option<Vec<Cell>> {
+    let mut cells = vec![text(&row.plan)];
     let all_in = match &row.compared {
         None => {
             cells.extend([Cell::Empty, Cell::Empty]);
@@ -64,7 +103,7 @@ fn cells(row: &Saving, reporting: Currency) -> Option<Vec<Cell>> {
         Some(compared) => {
             let saving = compared.saving()?;
             cells.extend([number(compared.volume), text(&compared.unit)]);
-            let figures = [
+            let amounts = [
                 compared.actual_credits,
                 compared.actual_byok,
                 compared.actual_fees,
@@ -77,25 +116,22 @@ fn cells(row: &Saving, reporting: Currency) -> Option<Vec<Cell>> {
                 compared.realised()?,
                 compared.missed,
             ];
-            cells.extend(figures.into_iter().chain(compared.components).map(Cell::Number));
+            cells.extend(amounts.into_iter().chain(compared.components).map(Cell::Number));
             Some(compared.all_in()?)
         }
     };
-    let turning = row.break_even.as_ref();
-    cells.extend([
-        number(all_in.map(|range| range.low)),
-        number(all_in.map(|range| range.high)),
-        turning.map_or(Cell::Empty, |turning| text(&turning.volume)),
-        turning.map_or(Cell::Empty, |turning| text(&turning.when)),
-        number(turning.and_then(|turning| turning.distance)),
-        Cell::Count(row.not_comparable),
-        row.advice.map_or(Cell::Empty, |advice| text(advice.name())),
+    cells.extend([number(all_in.map(|range| range.low)), number(all_in.map(|range| range.high))]);
+    Some(cells)
+}
+
+/// From the reason on.
+fn last(row: &Saving, reporting: Currency) -> [Cell; 4] {
+    [
         text(&row.reason),
         currency(reporting),
         number(row.compared.as_ref().map(|compared| compared.estimated_byok)),
         Cell::Number(row.not_comparable_cost),
-    ]);
-    Some(cells)
+    ]
 }
 
 /// `prepaid.csv`: opening + purchased + granted − used − expired − refunded = closing.

@@ -60,6 +60,47 @@ pub(super) fn compared(sheet: &Sheet) -> Result<(), String> {
     Ok(())
 }
 
+/// In `savings_clients.csv`: each row keeps what [`compared`] says of one row, and all clients of a month, team,
+/// provider and model sum to that row of `savings.csv`, totals included.
+pub(super) fn by_client(clients: &Sheet, savings: &Sheet) -> Result<(), String> {
+    const PLACE: [&str; 5] = ["period_start", "team", "provider", "model", "currency"];
+    // What follows from sums is a sum; a volume is one only where all of it has one unit.
+    let others = ["saving_low", "saving_high", "all_in_saving_low", "all_in_saving_high", "volume"];
+    let names: Vec<&str> = SUMMED.into_iter().chain(Component::ALL.map(Component::name)).chain(others).collect();
+    let mut sums = Sums::new();
+    let about = clients.columns(PLACE)?;
+    for row in &clients.rows {
+        let place = clients.key(row, &about)?;
+        one(clients, row, &place)?;
+        for name in &names {
+            if let Some(amount) = clients.number(row, clients.column(name)?)? {
+                add(&mut sums, format!("{place}{BETWEEN}{name}"), amount)?;
+            }
+        }
+    }
+    let about = savings.columns(PLACE)?;
+    for row in &savings.rows {
+        let place = savings.key(row, &about)?;
+        for name in &names {
+            let key = format!("{place}{BETWEEN}{name}");
+            let sum = sums.remove(&key);
+            match savings.number(row, savings.column(name)?)? {
+                Some(amount) => {
+                    same(clients.file, &key, "sum of the clients against savings.csv", sum.unwrap_or_default(), amount)?
+                }
+                None if *name == "volume" => {}
+                None => {
+                    same(clients.file, &key, "clients of an empty cell of savings.csv", sum.unwrap_or_default(), Amount::ZERO)?
+                }
+            }
+        }
+    }
+    match sums.keys().next() {
+        None => Ok(()),
+        Some(key) => Err(format!("{}: {}: not in savings.csv", clients.file, key.replace(BETWEEN, " "))),
+    }
+}
+
 fn one(sheet: &Sheet, row: &ByteRecord, key: &str) -> Result<(), String> {
     let number = |name: &str| sheet.number(row, sheet.column(name)?);
     let Some(low) = number("saving_low")? else { return Ok(()) };
@@ -107,3 +148,6 @@ pub(super) fn rolls_forward(sheet: &Sheet) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@
 use super::layout::{WIDTH, grid, name, wrap};
 use super::text::money;
 use crate::domain::money::{Amount, sum};
+use crate::domain::plan::Range;
 use crate::stages::savings::advice::{Better, better, switching_day, turning_words};
-use crate::stages::savings::rows::{ALL, Advice, Compared, Saving, Savings};
+use crate::stages::savings::rows::{ALL, Advice, ClientSaving, Compared, Saving, Savings};
 use chrono::NaiveDate;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +110,11 @@ fn by_provider(savings: &Savings) -> impl Iterator<Item = (&Saving, &Compared)> 
     rows.filter_map(|row| Some((row, row.compared.as_ref()?)))
 }
 
+/// Money, or both ends of it.
+fn span(range: Range) -> String {
+    if range.low == range.high { money(range.low) } else { format!("{}..{}", money(range.low), money(range.high)) }
+}
+
 /// The section further down: each team and provider in the last month, and what is left out. `None` only if a
 /// sum does not fit.
 pub(super) fn section(page: &mut String, savings: &Savings) -> Option<()> {
@@ -118,7 +124,6 @@ pub(super) fn section(page: &mut String, savings: &Savings) -> Option<()> {
     page.push_str("What the same usage costs on credits and on own keys, fees included, and what was paid. The last\n");
     page.push_str("column is the volume n of a whole month, in the plan's unit, at which own keys are cheaper.\n");
     let mut rows: Vec<(Amount, Vec<String>)> = Vec::new();
-    let range = |low: Amount, high: Amount| if low == high { money(low) } else { format!("{}..{}", money(low), money(high)) };
     for (row, compared) in by_provider(savings).filter(|(row, _)| row.period_start == latest) {
         let saving = compared.all_in()?;
         let turning = row.break_even.as_ref();
@@ -127,10 +132,10 @@ pub(super) fn section(page: &mut String, savings: &Savings) -> Option<()> {
             vec![
                 name(&row.team),
                 name(&row.provider),
-                range(compared.all_credits.low, compared.all_credits.high),
-                range(compared.all_byok.low, compared.all_byok.high),
+                span(compared.all_credits),
+                span(compared.all_byok),
                 money(compared.actual()?),
-                range(saving.low, saving.high),
+                span(saving),
                 row.advice.map_or("", Advice::name).to_string(),
                 turning.map_or(String::new(), |turning| turning.when.clone()),
             ],
@@ -166,6 +171,31 @@ pub(super) fn section(page: &mut String, savings: &Savings) -> Option<()> {
         for line in wrap(&text, WIDTH) {
             page.push_str(&format!("{line}\n"));
         }
+    }
+    clients(page, savings, latest)
+}
+
+/// What each team's clients cost in a month; nothing where no usage has a client.
+fn clients(page: &mut String, savings: &Savings, month: NaiveDate) -> Option<()> {
+    let named = savings.clients.iter().filter(|row| !row.client.is_empty());
+    let of_team = |row: &Saving| row.period_start == month && row.team != ALL && row.provider == ALL;
+    let mut rows: Vec<(Amount, Vec<String>)> = Vec::new();
+    for ClientSaving { client, saving: row } in named.filter(|row| of_team(&row.saving)) {
+        let Some(compared) = &row.compared else { continue };
+        let paid = compared.actual()?;
+        let figures = [span(compared.all_credits), span(compared.all_byok), money(paid), span(compared.all_in()?)];
+        rows.push((paid, [name(client), name(&row.team)].into_iter().chain(figures).collect()));
+    }
+    if rows.is_empty() {
+        return Some(());
+    }
+    rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    page.push_str("\nThe same by client, with its part of the fees:\n");
+    let shown: Vec<Vec<String>> = rows.iter().take(TOP).map(|(_, row)| row.clone()).collect();
+    let columns = ["client", "team", "credits", "own keys", "paid", "keys save"];
+    page.push_str(&grid(&columns, &["credits", "own keys", "paid", "keys save"], &shown));
+    if rows.len() > TOP {
+        page.push_str(&format!("and {} more: savings_clients.csv\n", rows.len() - TOP));
     }
     Some(())
 }

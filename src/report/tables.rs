@@ -32,6 +32,7 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
     tables.push(controls::table(outcome, reporting_currency, &tables)?);
     // Comparisons: no sum of their columns means anything, totals stand in rows of their own.
     tables.push(savings::table(&outcome.savings.rows, reporting_currency)?);
+    tables.extend(savings::clients(&outcome.savings.clients, reporting_currency)?);
     tables.push(savings::prepaid(&outcome.savings.prepaid)?);
     tables.push(savings::invoices(&outcome.savings.invoices)?);
     tables.push(names(&outcome.names));

@@ -17,6 +17,8 @@ type Key = (NaiveDate, String, String, String);
 /// Rows of both sides by what they are about.
 pub struct Sides<'a> {
     rows: BTreeMap<Key, [Option<&'a Saving>; 2]>,
+    /// Whose rows they are; `None`: everybody's.
+    client: Option<&'a str>,
     currency: Currency,
 }
 
@@ -47,18 +49,28 @@ fn figures(compared: &Compared) -> Option<[Amount; 8]> {
 }
 
 impl<'a> Sides<'a> {
-    /// `month`: only that one.
-    pub fn new(now: &'a Savings, then: &'a Savings, month: Option<NaiveDate>, currency: Currency) -> Sides<'a> {
+    /// `month`, `client`: only that one.
+    pub fn new(
+        now: &'a Savings,
+        then: &'a Savings,
+        month: Option<NaiveDate>,
+        client: Option<&'a str>,
+        currency: Currency,
+    ) -> Sides<'a> {
         let mut rows: BTreeMap<Key, [Option<&Saving>; 2]> = BTreeMap::new();
         for (side, savings) in [now, then].into_iter().enumerate() {
-            for row in savings.rows.iter().filter(|row| month.is_none_or(|month| row.period_start == month)) {
+            let all: Vec<&Saving> = match client {
+                None => savings.rows.iter().collect(),
+                Some(client) => savings.clients.iter().filter(|row| row.client == client).map(|row| &row.saving).collect(),
+            };
+            for row in all.into_iter().filter(|row| month.is_none_or(|month| row.period_start == month)) {
                 let key = (row.period_start, row.team.clone(), row.provider.clone(), row.model.clone());
                 if let Some(slot) = rows.entry(key).or_default().get_mut(side) {
                     *slot = Some(row);
                 }
             }
         }
-        Sides { rows, currency }
+        Sides { rows, client, currency }
     }
 }
 
@@ -93,7 +105,8 @@ pub fn text(sides: &Sides<'_>) -> Result<String, Fault> {
         }
     }
     let columns = ["month", "team", "provider", "", "credits", "own keys", "paid", "keys save", "advice"];
-    let mut page = format!("The same usage as it is and as supposed, in {}, fees and hours counted.\n\n", sides.currency);
+    let whose = sides.client.map_or(String::new(), |client| format!(" of {}", name(client)));
+    let mut page = format!("The same usage{whose} as it is and as supposed, in {}, fees and hours counted.\n\n", sides.currency);
     if rows.is_empty() {
         page.push_str("Nothing could be compared.\n");
     } else {
@@ -127,10 +140,11 @@ pub fn csv(sides: &Sides<'_>) -> Result<String, Fault> {
                 number(then),
                 number(change),
                 code(sides.currency),
+                cell(sides.client.unwrap_or_default()),
             ]);
         }
     }
-    let columns = vec!["period_start", "team", "provider", "model", "figure", "as_is", "if", "change", "currency"];
+    let columns = vec!["period_start", "team", "provider", "model", "figure", "as_is", "if", "change", "currency", "client"];
     let table = Table { file: "whatif.csv", columns, rows, for_people: false };
     Ok(String::from_utf8_lossy(&super::csv::render(&table, false)).into_owned())
 }
@@ -147,6 +161,7 @@ pub fn json(sides: &Sides<'_>, job: &str) -> Result<String, Fault> {
         for (key, value) in [("team", team), ("provider", provider), ("model", model)] {
             row.insert(key.into(), json!(value));
         }
+        row.insert("client".into(), json!(sides.client));
         for (side, name) in ["as_is", "if"].into_iter().enumerate() {
             let value = match pair.get(side).copied().flatten() {
                 None => Value::Null,

@@ -14,6 +14,7 @@ use crate::stages;
 use crate::stages::savings::suppose::Supposed;
 use crate::stages::savings::{self, usage};
 use chrono::{DateTime, NaiveDate, Utc};
+use std::collections::BTreeSet;
 use std::fs;
 
 fn bad(what: String, hint: &str) -> Fault {
@@ -53,6 +54,7 @@ fn supposed(typed: &Whatif) -> Result<Supposed, Fault> {
     };
     let supposed = Supposed {
         team: typed.team.clone(),
+        client: typed.client.clone(),
         plan,
         fee: number("--fee", &typed.fee, "write money like 39 or 19.90")?,
         discount,
@@ -71,6 +73,14 @@ fn month(typed: &Whatif) -> Result<Option<NaiveDate>, Fault> {
     typed.month.as_ref().map(read).transpose()
 }
 
+/// What an option names is among those who used something.
+fn is_among<'a>(option: &str, named: &Option<String>, users: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
+    let users: BTreeSet<&str> = users.collect();
+    let Some(named) = named.as_deref().filter(|named| !users.contains(named)) else { return Ok(()) };
+    let known = if users.is_empty() { "none".to_string() } else { users.into_iter().collect::<Vec<_>>().join(", ") };
+    Err(bad(format!("--{option}: {named:?} used nothing in these days"), &format!("{option}s that did: {known}")))
+}
+
 /// Prices the job's usage as it is and as supposed. Publishes nothing.
 ///
 /// # Errors
@@ -87,16 +97,13 @@ pub fn whatif(typed: &Whatif, now: DateTime<Utc>, progress: &Progress) -> Result
     let (facts, reference) = (&snapshot.facts, &loaded.reference);
     let outcome = stages::tie_out(facts, reference, snapshot.provider, snapshot.ledger, &Default::default())?;
     let used = usage::usage(facts, reference, &outcome.attribution)?;
-    let teams = || used.iter().map(|used| used.key.team.as_str()).collect::<std::collections::BTreeSet<_>>();
-    if let Some(team) = supposed.team.as_ref().filter(|team| !teams().contains(team.as_str())) {
-        let known = teams().into_iter().collect::<Vec<_>>().join(", ");
-        return Err(bad(format!("--team: {team:?} used nothing in these days"), &format!("teams that did: {known}")));
-    }
+    is_among("team", &supposed.team, used.iter().map(|used| used.key.team.as_str()))?;
+    is_among("client", &supposed.client, used.iter().map(|used| used.key.client.as_str()).filter(|name| !name.is_empty()))?;
     let too_large = || Fault::new(ExitCode::Usage, "", "--scale: the figures do not fit", "take a smaller factor");
     let changed = supposed.usage(&used).ok_or_else(too_large)?;
     let now = savings::of_usage(&used, reference, &loaded.terms)?;
     let then = savings::of_usage(&changed, reference, &supposed.terms(&loaded.terms))?;
-    let sides = Sides::new(&now, &then, month, reference.reporting_currency);
+    let sides = Sides::new(&now, &then, month, supposed.client.as_deref(), reference.reporting_currency);
     if typed.json {
         return whatif::json(&sides, &loaded.job.name);
     }

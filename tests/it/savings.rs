@@ -17,7 +17,7 @@ use tieout::stages::reference::Reference;
 use tieout::stages::savings::rows::{ALL, Compared, Saving, Savings};
 use tieout::stages::savings::suppose::Supposed;
 use tieout::stages::savings::usage::{Usage, UsageDay, UsageKey};
-use tieout::stages::savings::{SavingsTerms, of_usage};
+use tieout::stages::savings::{SavingsTerms, curves, of_usage};
 
 fn amount(text: &str) -> Amount {
     Amount::parse(text).unwrap()
@@ -160,15 +160,75 @@ fn what_has_no_price_on_the_other_route_is_counted_and_never_zero() {
     assert!(leaf.reason.contains("a route has no price for it"), "{}", leaf.reason);
 }
 
+#[test]
+fn a_plans_curve_meets_where_break_even_says() {
+    let november = reference(days("2026-11-01", "2026-12-01"));
+    let usage = [used("growth", "m", "2026-11-03", Funding::Credits, 1_000, "50")];
+    let found = curves(&usage, &november, &terms(vec![agreement(plan("0.06", "20"))]), 4).unwrap();
+    let [curve] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(
+        (curve.team.as_str(), curve.provider.as_str(), curve.plan.as_str(), curve.unit.as_str()),
+        (ALL, ALL, "p", "images")
+    );
+    assert_eq!((curve.period_start, curve.volume), (parse_day("2026-11-01").unwrap(), Amount::whole(1_000)));
+    // From 0 to twice the crossing in four parts; 0.06 an image against 0.05 and 20.
+    let exactly = |text: &str| Range::exactly(amount(text));
+    let points = curve.points.iter().map(|point| (point.volume, point.credits, point.byok)).collect::<Vec<_>>();
+    let expected = [(0, "0", "20"), (1_000, "60", "70"), (2_000, "120", "120"), (3_000, "180", "170"), (4_000, "240", "220")];
+    assert_eq!(points, expected.map(|(volume, credits, byok)| (Amount::whole(volume), exactly(credits), exactly(byok))));
+    // Half a month at the same pace is the same month.
+    let half = reference(days("2026-11-01", "2026-11-16"));
+    let usage = [used("growth", "m", "2026-11-03", Funding::Credits, 500, "25")];
+    let again = curves(&usage, &half, &terms(vec![agreement(plan("0.06", "20"))]), 4).unwrap();
+    assert_eq!(again, found);
+    assert_eq!(curves(&usage, &half, &terms(Vec::new()), 4).unwrap(), []);
+}
+
+#[test]
+fn a_client_bears_its_part_of_a_fee_by_list_cost() {
+    let november = days("2026-11-01", "2026-12-01");
+    let of = |client: &str, mut usage: Usage| {
+        usage.key.client = client.to_string();
+        usage
+    };
+    let usage = [
+        of("northwind", used("studio", "m", "2026-11-03", Funding::Byok, 600, "15")),
+        of("brightside", used("studio", "m", "2026-11-03", Funding::Byok, 200, "5")),
+        of("", used("studio", "n", "2026-11-03", Funding::Byok, 400, "10")),
+    ];
+    let savings = of_usage(&usage, &reference(november), &terms(vec![agreement(plan("0.06", "6"))])).unwrap();
+    let all = |client: &str| {
+        let rows = savings.clients.iter().filter(|row| row.client == client && row.saving.team == ALL);
+        rows.map(|row| figures(&row.saving)).find(|compared| compared.actual_fees != Amount::ZERO).unwrap()
+    };
+    for (client, fee, saving) in [("northwind", "3", "18"), ("brightside", "1", "6"), ("", "2", "12")] {
+        assert_eq!(all(client).actual_fees, amount(fee), "{client}");
+        assert_eq!(all(client).saving().unwrap(), Range::exactly(amount(saving)), "{client}");
+    }
+    let of_plans = |row: &Saving| row.break_even.is_some() || row.advice.is_some();
+    assert!(savings.clients.iter().all(|row| !of_plans(&row.saving)) && savings.rows.iter().any(of_plans));
+    // Twice as much for one client changes no other's usage.
+    let doubled = Supposed { client: Some("northwind".to_string()), scale: Some(Amount::whole(2)), ..Supposed::default() };
+    let scaled = doubled.usage(&usage).unwrap();
+    let images = |usage: &[Usage], client: &str| {
+        let of_client = usage.iter().filter(|used| used.key.client == client);
+        sum(of_client.flat_map(|used| used.days.values().map(|day| day.meters["images"]))).unwrap()
+    };
+    assert_eq!(["northwind", "brightside", ""].map(|client| images(&scaled, client)), [1_200, 200, 400].map(Amount::whole));
+    let without = [used("studio", "m", "2026-11-03", Funding::Byok, 600, "15")];
+    assert!(of_usage(&without, &reference(november), &terms(vec![agreement(plan("0.06", "6"))])).unwrap().clients.is_empty());
+}
+
 fn any_usage() -> impl Strategy<Value = Vec<Usage>> {
-    let one = (0..3usize, 0..3usize, 1..31u32, 0..3usize, 1..5_000i64, 1..900_000i64);
+    let one = (0..3usize, 0..3usize, 1..31u32, (0..3usize, 0..3usize), 1..5_000i64, 1..900_000i64);
     proptest::collection::vec(one, 1..20).prop_map(|lines| {
         let mut all: BTreeMap<UsageKey, Usage> = BTreeMap::new();
-        for (team, model, day, funding, images, list) in lines {
+        for (team, model, day, (funding, client), images, list) in lines {
             let funding = [Funding::Byok, Funding::Credits, Funding::FallbackCredits][funding];
             let list = Amount::from_atto(i128::from(list) * 10i128.pow(14)).to_string();
             let team = ["a", "b", "c"][team];
-            let one = used(team, ["x", "y", "z"][model], &format!("2026-11-{day:02}"), funding, images, &list);
+            let mut one = used(team, ["x", "y", "z"][model], &format!("2026-11-{day:02}"), funding, images, &list);
+            one.key.client = ["", "acme", "brightside"][client].to_string();
             all.entry(one.key.clone()).or_insert(Usage { key: one.key.clone(), days: BTreeMap::new() }).days.extend(one.days);
         }
         all.into_values().collect()
@@ -232,6 +292,25 @@ proptest! {
         prop_assert_eq!(whole.actual_byok, billed);
     }
 
+    /// The clients of every row, those of totals too, sum to it in every figure.
+    #[test]
+    fn clients_sum_to_the_row_whose_parts_they_are(usage in any_usage(), agreements in any_agreements()) {
+        let november = days("2026-11-01", "2026-12-01");
+        let savings = of_usage(&usage, &reference(november), &terms(agreements)).unwrap();
+        prop_assert_eq!(savings.clients.is_empty(), usage.iter().all(|used| used.key.client.is_empty()));
+        if savings.clients.is_empty() {
+            return Ok(());
+        }
+        let about = |row: &Saving| (row.period_start, row.team.clone(), row.provider.clone(), row.model.clone());
+        for whole in &savings.rows {
+            let parts = || savings.clients.iter().map(|row| &row.saving).filter(|row| about(row) == about(whole));
+            let compared = parts().filter_map(|row| row.compared.clone()).reduce(|a, b| a.checked_add(&b).unwrap());
+            prop_assert_eq!(&compared, &whole.compared);
+            prop_assert_eq!(parts().map(|row| row.not_comparable).sum::<u64>(), whole.not_comparable);
+            prop_assert_eq!(sum(parts().map(|row| row.not_comparable_cost)).unwrap(), whole.not_comparable_cost);
+        }
+    }
+
     #[test]
     fn scaling_by_one_changes_nothing(usage in any_usage(), agreements in any_agreements()) {
         let reference = reference(days("2026-11-01", "2026-12-01"));
@@ -285,11 +364,40 @@ fn whatif_shows_both_sides_and_money_as_strings() {
 }
 
 #[test]
+fn whatif_shows_one_client_and_scales_it_alone() {
+    let json = |arguments: &[&str]| {
+        let output = tieout(&[arguments, &["--month", "2026-11", "--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        found["rows"].as_array().unwrap().iter().find(|row| row["team"] == "studio" && row["model"] == "ALL").unwrap().clone()
+    };
+    let figure = |row: &serde_json::Value, side: &str| amount(row[side]["all_credits_low"].as_str().unwrap());
+    let [northwind, brightside] = ["northwind", "brightside"].map(|client| json(&["--client", client, "--scale", "2"]));
+    for (client, row) in [("northwind", &northwind), ("brightside", &brightside)] {
+        assert_eq!(row["client"], client);
+        assert_eq!(Some(figure(row, "if")), figure(row, "as_is").checked_add(figure(row, "as_is")));
+    }
+    assert!(json(&["--scale", "2"])["client"].is_null());
+    let text = String::from_utf8(tieout(&["--client", "northwind", "--fee", "0"]).stdout).unwrap();
+    assert!(text.starts_with("The same usage of northwind as it is and as supposed"), "{text}");
+    let csv = String::from_utf8(tieout(&["--client", "northwind", "--csv"]).stdout).unwrap();
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    assert_eq!(reader.headers().unwrap().iter().last(), Some("client"));
+    assert!(reader.records().all(|row| row.unwrap().iter().last() == Some("northwind")));
+    // A plan is switched for a team, not for one of its clients.
+    assert_eq!(tieout(&["--client", "northwind", "--switch-date", "2026-11-10"]).status.code(), Some(2));
+}
+
+#[test]
 fn whatif_names_what_it_cannot_suppose() {
     for (arguments, said) in [
         (["--scale", "two"], "--scale: \"two\" is no number of at least 0"),
         (["--team", "nobody"], "--team: \"nobody\" used nothing in these days"),
         (["--month", "soon"], "--month: \"soon\" is no month"),
+        (
+            ["--client", "nobody"],
+            "--client: \"nobody\" used nothing in these days\n\nhint: clients that did: brightside, northwind",
+        ),
     ] {
         let output = tieout(&arguments);
         assert_eq!(output.status.code(), Some(2));

@@ -8,7 +8,7 @@ use crate::domain::money::Amount;
 use crate::domain::period::{Days, month_start};
 use crate::domain::plan::break_even::{Change, changed};
 use crate::domain::plan::compare::Asked;
-use crate::domain::plan::{LIST_COST, PlanError, Portion, Range, Route, UsageLine, compare};
+use crate::domain::plan::{Comparison, LIST_COST, PlanError, Portion, Range, Route, UsageLine, compare};
 use chrono::{Months, NaiveDate};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,12 +41,12 @@ pub struct Split {
     pub cost: Amount,
 }
 
-/// From which volume own keys are cheaper for a group's month: its own mix of usage, whole months, terms of
-/// its last days. `None` without usage in the plan's unit.
+/// Both routes for a group's month as far as it is a function of volume: its own mix of usage, at its pace for the
+/// whole month, under the terms of its last days. `None` beyond what the plan sells.
 ///
 /// # Errors
 /// A figure that does not fit (70).
-pub fn turning(group: &Group, month: &GroupMonth) -> Result<Option<Turning>, Fault> {
+pub(super) fn whole_month(group: &Group, month: &GroupMonth) -> Result<Option<Comparison>, Fault> {
     let Some(last) = month.spans.last() else { return Ok(None) };
     let lines: Vec<UsageLine> = month.spans.iter().flat_map(|span| span.lines.clone()).collect();
     let end = group.month.checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX);
@@ -55,25 +55,40 @@ pub fn turning(group: &Group, month: &GroupMonth) -> Result<Option<Turning>, Fau
     let pace = Amount::whole(whole).ratio(Amount::whole(covered.max(1))).ok_or_else(too_large)?;
     let scaled = changed(&last.credits, &last.byok, &lines, Change::Volume, pace).ok_or_else(too_large)?;
     let asked = Asked { credits_days: Portion::WHOLE, byok_days: Portion::WHOLE, ..last.asked.clone() };
-    let comparison = match compare(&scaled.0, &scaled.1, &scaled.2, &asked) {
-        Ok(comparison) => comparison,
-        Err(PlanError::Beyond { .. }) => return Ok(None),
-        Err(_) => return Err(too_large()),
-    };
+    match compare(&scaled.0, &scaled.1, &scaled.2, &asked) {
+        Ok(comparison) => Ok(Some(comparison)),
+        Err(PlanError::Beyond { .. }) => Ok(None),
+        Err(_) => Err(too_large()),
+    }
+}
+
+/// From which volume own keys are cheaper for a group's month. `None` without usage in the plan's unit.
+///
+/// # Errors
+/// A figure that does not fit (70).
+pub fn turning(group: &Group, month: &GroupMonth) -> Result<Option<Turning>, Fault> {
+    let Some(comparison) = whole_month(group, month)? else { return Ok(None) };
     let found = comparison.break_even(false).map_err(|_| too_large())?;
     Ok(found.map(|found| Turning { volume: found.volumes(), when: found.words(), distance: found.distance() }))
 }
 
 /// The split of a group's month by model that costs less than either route alone, if there is one: own keys for
-/// what they serve cheaper before fees, credits for the rest. Both routes' fees are paid then.
+/// what they serve cheaper before fees, credits for the rest. Both routes' fees are paid then. A model goes one way
+/// for all teams and clients of the group.
 ///
 /// # Errors
 /// A figure that does not fit (70).
 pub fn split(group: &Group, month: &GroupMonth) -> Result<Option<Split>, Fault> {
     let mut sides: BTreeMap<bool, BTreeSet<String>> = BTreeMap::new();
+    let mut saved: BTreeMap<(&str, &str), Amount> = BTreeMap::new();
+    for (leaf, figures) in &month.leaves {
+        let sum = saved.entry((&leaf.provider, &leaf.model)).or_default();
+        *sum = sum.checked_add(figures.usage_saving).ok_or_else(too_large)?;
+    }
     let saves = |at: usize| {
         let leaf = group.lines.get(at).map(|line| &line.leaf);
-        leaf.and_then(|leaf| month.leaves.get(leaf)).is_some_and(|leaf| leaf.usage_saving > Amount::ZERO)
+        let sum = leaf.and_then(|leaf| saved.get(&(leaf.provider.as_str(), leaf.model.as_str())));
+        sum.is_some_and(|sum| *sum > Amount::ZERO)
     };
     for at in month.spans.iter().flat_map(|span| &span.members) {
         let model = group.lines.get(*at).map(|line| format!("{} {}", line.leaf.provider, line.leaf.model));

@@ -9,13 +9,15 @@ use crate::domain::plan::{Route, UsageLine};
 use chrono::{Months, NaiveDate};
 use std::collections::BTreeMap;
 
-/// What fees are shared down to, and what a row of `savings.csv` that is no total stands for.
+/// What fees are shared down to. The leaves of all clients together are a row of `savings.csv` that is no total.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leaf {
     pub team: String,
     /// Empty in a leaf that only bears fees.
     pub provider: String,
     pub model: String,
+    /// Whom the team works for; empty where the ledger names nobody.
+    pub client: String,
 }
 
 /// One day of one key's usage, as plans price it.
@@ -107,7 +109,12 @@ fn day_line(key: &UsageKey, funding: Option<Funding>, day: NaiveDate, used: &Usa
         _ => (String::new(), None),
     };
     DayLine {
-        leaf: Leaf { team: key.team.clone(), provider: key.provider.clone(), model: key.model.clone() },
+        leaf: Leaf {
+            team: key.team.clone(),
+            provider: key.provider.clone(),
+            model: key.model.clone(),
+            client: key.client.clone(),
+        },
         day,
         funding,
         line: UsageLine {

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod advice;
+pub mod curve;
 pub mod groups;
 mod invoices;
 mod prepaid;
@@ -26,6 +27,7 @@ use super::results::Attribution;
 use crate::domain::agreement::{Agreement, Invoice, Pool};
 use crate::domain::fault::Fault;
 use crate::domain::money::Amount;
+use curve::PlanCurve;
 use groups::Group;
 use price::{Bought, GroupMonth, price};
 use rows::Savings;
@@ -62,25 +64,56 @@ pub fn savings(
 /// # Errors
 /// As [`savings`].
 pub fn of_usage(usage: &[usage::Usage], reference: &Reference, terms: &SavingsTerms) -> Result<Savings, Fault> {
-    let mut groups = groups::groups(&terms.agreements, usage, reference.window);
-    if terms.agreements.is_empty() {
-        groups.clear();
-    }
-    let mut drawn = Vec::new();
-    for group in &groups {
-        drawn.push(price(group, terms, reference, Bought::default())?.drawn);
-    }
-    let pools = prepaid::Pools::new(&groups, &drawn, terms, reference)?;
-    let mut months: Vec<(&Group, GroupMonth)> = Vec::new();
-    for group in &groups {
-        let bought = Bought { invoiced: invoices::invoiced(group, terms, reference)?, ..pools.bought(group)? };
-        months.push((group, price(group, terms, reference, bought)?));
-    }
+    let groups = under_plans(usage, reference, terms);
+    let (pools, months) = priced(&groups, reference, terms)?;
     Ok(Savings {
         currency: Some(reference.reporting_currency),
         rows: totals::rows(&months, terms, reference)?,
+        clients: totals::clients(&months, terms)?,
         fallbacks: totals::fallbacks(&months)?,
         prepaid: pools.rows()?,
         invoices: invoices::ties(&months, terms, reference)?,
     })
+}
+
+/// What both routes cost at every volume, for each plan and month that has usage in the plan's unit: the data of a
+/// drawing, with so many steps from 0. At its crossings stands what `break_even_volume` says.
+///
+/// # Errors
+/// As [`savings`].
+pub fn curves(usage: &[usage::Usage], reference: &Reference, terms: &SavingsTerms, parts: u32) -> Result<Vec<PlanCurve>, Fault> {
+    let groups = under_plans(usage, reference, terms);
+    let (_, months) = priced(&groups, reference, terms)?;
+    let mut curves = Vec::new();
+    for (group, month) in &months {
+        curves.extend(curve::curve(group, month, terms, parts)?);
+    }
+    Ok(curves)
+}
+
+/// The usage by the plan that it falls under; nothing where there is no plan at all.
+fn under_plans(usage: &[usage::Usage], reference: &Reference, terms: &SavingsTerms) -> Vec<Group> {
+    match terms.agreements.is_empty() {
+        true => Vec::new(),
+        false => groups::groups(&terms.agreements, usage, reference.window),
+    }
+}
+
+/// Every group's month, with what pools and invoices say of it.
+fn priced<'a>(
+    groups: &'a [Group],
+    reference: &'a Reference,
+    terms: &'a SavingsTerms,
+) -> Result<(prepaid::Pools<'a>, Vec<(&'a Group, GroupMonth)>), Fault> {
+    let mut drawn = Vec::new();
+    for group in groups {
+        drawn.push(price(group, terms, reference, Bought::default())?.drawn);
+    }
+    let pools = prepaid::Pools::new(groups, &drawn, terms, reference)?;
+    let mut months: Vec<(&Group, GroupMonth)> = Vec::new();
+    for group in groups {
+        let bought = Bought { invoiced: invoices::invoiced(group, terms, reference)?, ..pools.bought(group)? };
+        months.push((group, price(group, terms, reference, bought)?));
+    }
+    Ok((pools, months))
 }

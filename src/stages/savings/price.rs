@@ -367,6 +367,7 @@ fn fee_leaf(agreement: &Agreement) -> Leaf {
         team: agreement.team.clone().unwrap_or(UNATTRIBUTED.to_string()),
         provider: agreement.provider.clone().unwrap_or_default(),
         model: String::new(),
+        client: String::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the savings stage hands on: rows of `savings.csv`, `prepaid.csv` and `invoices.csv`.
+//! What the savings stage hands on: rows of `savings.csv`, `savings_clients.csv`, `prepaid.csv` and `invoices.csv`.
 
 use crate::domain::money::{Amount, Currency};
 use crate::domain::plan::Range;
@@ -29,6 +29,15 @@ pub struct Saving {
     pub advice: Option<Advice>,
     /// Why so, in words.
     pub reason: String,
+}
+
+/// A row of `savings_clients.csv`: the part of a row of `savings.csv` that is one client's (shape S33).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientSaving {
+    /// Empty: usage without a client.
+    pub client: String,
+    /// Without break-even and advice, which are of the whole.
+    pub saving: Saving,
 }
 
 /// The figures of what was compared (contract 4.6 and 4.8).
@@ -138,6 +147,8 @@ pub struct Savings {
     /// Currency of `rows` and `fallbacks`; `None` where nothing is compared.
     pub currency: Option<Currency>,
     pub rows: Vec<Saving>,
+    /// Empty where no usage has a client.
+    pub clients: Vec<ClientSaving>,
     pub fallbacks: Vec<Fallback>,
     pub prepaid: Vec<Prepaid>,
     pub invoices: Vec<InvoiceTie>,

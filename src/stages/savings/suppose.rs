@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct Supposed {
     /// Only for this team.
     pub team: Option<String>,
+    /// More or less usage of this client only. Nothing else is a client's: plans are a team's.
+    pub client: Option<String>,
     pub plan: Option<Plan>,
     /// Flat fee of own keys a month, in the plan's currency.
     pub fee: Option<Amount>,
@@ -90,7 +92,8 @@ impl Supposed {
                     if let Some((off, list)) = self.discount.zip(list) {
                         (day.billed, day.estimated) = (list.checked_sub(list.times(off)?)?, Amount::ZERO);
                     }
-                    if let Some(factor) = self.scale {
+                    let is_of = self.client.as_ref().is_none_or(|named| *named == key.client);
+                    if let Some(factor) = self.scale.filter(|_| is_of) {
                         day = scaled(&day, factor)?;
                     }
                 }

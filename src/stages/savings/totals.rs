@@ -1,10 +1,10 @@
-//! Rows of `savings.csv`: each team, provider and model, and the totals above them.
+//! Rows of `savings.csv`: each team, provider and model, and the totals above them; and each client's part of them.
 
 use super::SavingsTerms;
 use super::advice::{Better, Case, Split, advise, better, split, turning};
 use super::groups::{Group, Leaf};
 use super::price::{Cause, GroupMonth, LeafMonth, too_large};
-use super::rows::{ALL, Compared, Fallback, Saving, Turning};
+use super::rows::{ALL, ClientSaving, Compared, Fallback, Saving, Turning};
 use crate::domain::fault::Fault;
 use crate::domain::money::Amount;
 use crate::domain::period::Days;
@@ -55,19 +55,18 @@ fn add(row: &mut Row, leaf: &LeafMonth) -> Option<()> {
     Some(())
 }
 
-/// What a group adds to the row that holds all of it.
-struct Known {
-    turning: Option<Turning>,
-    split: Option<Split>,
+/// The same with the client of the leaf, for rows sorted by team and client.
+fn client_places(leaf: &Leaf) -> [((String, String, String, String), bool); 5] {
+    places(leaf).map(|((team, provider, model), is_total)| ((team, leaf.client.clone(), provider, model), is_total))
 }
 
-/// All rows, month by month.
-///
-/// # Errors
-/// A figure that does not fit (70).
-pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, reference: &Reference) -> Result<Vec<Saving>, Fault> {
-    let mut rows: BTreeMap<(NaiveDate, Place), Row> = BTreeMap::new();
-    let mut known = Vec::new();
+/// Everything of a month that is one row, for every row that a leaf is in.
+fn gathered<Key: Ord>(
+    months: &[(&Group, GroupMonth)],
+    terms: &SavingsTerms,
+    places: impl Fn(&Leaf) -> [(Key, bool); 5],
+) -> Result<BTreeMap<(NaiveDate, Key), Row>, Fault> {
+    let mut rows: BTreeMap<(NaiveDate, Key), Row> = BTreeMap::new();
     for (index, (group, month)) in months.iter().enumerate() {
         let plan = group.agreement.and_then(|index| terms.agreements.get(index)).map(|agreement| &agreement.plan.name);
         for (leaf, figures) in &month.leaves {
@@ -81,6 +80,65 @@ pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, refere
                 }
             }
         }
+    }
+    Ok(rows)
+}
+
+impl Row {
+    fn plan(&self) -> String {
+        self.plans.iter().cloned().collect::<Vec<_>>().join("; ")
+    }
+
+    /// Why lines of it were not compared.
+    fn left_out(&self) -> Option<String> {
+        let causes: Vec<&str> = self.causes.iter().map(|cause| cause.words()).collect();
+        (!causes.is_empty()).then(|| format!("not comparable: {}", causes.join(", ")))
+    }
+}
+
+/// Each client's part of every row, the usage without a client among them, so that the parts of a row sum to it.
+/// Nothing where no usage has a client. There is no break-even and no advice: a plan is charged for all clients
+/// together.
+///
+/// # Errors
+/// A figure that does not fit (70).
+pub(super) fn clients(months: &[(&Group, GroupMonth)], terms: &SavingsTerms) -> Result<Vec<ClientSaving>, Fault> {
+    if months.iter().flat_map(|(_, month)| month.leaves.keys()).all(|leaf| leaf.client.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let row = |((month, (team, client, provider, model)), row): ((NaiveDate, _), Row)| ClientSaving {
+        client,
+        saving: Saving {
+            period_start: month,
+            team,
+            provider,
+            model,
+            plan: row.plan(),
+            reason: row.left_out().unwrap_or_default(),
+            compared: row.compared,
+            not_comparable: row.not_comparable,
+            not_comparable_cost: row.not_comparable_cost,
+            break_even: None,
+            advice: None,
+        },
+    };
+    Ok(gathered(months, terms, client_places)?.into_iter().map(row).collect())
+}
+
+/// What a group adds to the row that holds all of it.
+struct Known {
+    turning: Option<Turning>,
+    split: Option<Split>,
+}
+
+/// All rows, month by month.
+///
+/// # Errors
+/// A figure that does not fit (70).
+pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, reference: &Reference) -> Result<Vec<Saving>, Fault> {
+    let rows: BTreeMap<(NaiveDate, Place), Row> = gathered(months, terms, places)?;
+    let mut known = Vec::new();
+    for (group, month) in months {
         known.push(Known { turning: turning(group, month)?, split: split(group, month)? });
     }
     let mut verdicts: BTreeMap<&Place, Vec<Better>> = BTreeMap::new();
@@ -97,7 +155,7 @@ pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, refere
             team: place.0.clone(),
             provider: place.1.clone(),
             model: place.2.clone(),
-            plan: row.plans.iter().cloned().collect::<Vec<_>>().join("; "),
+            plan: row.plan(),
             compared: row.compared.clone(),
             not_comparable: row.not_comparable,
             not_comparable_cost: row.not_comparable_cost,
@@ -124,10 +182,7 @@ pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, refere
             saving.advice = Some(advice);
             reasons.push(reason);
         }
-        if !row.causes.is_empty() {
-            let causes: Vec<&str> = row.causes.iter().map(|cause| cause.words()).collect();
-            reasons.push(format!("not comparable: {}", causes.join(", ")));
-        }
+        reasons.extend(row.left_out());
         saving.reason = reasons.join("; ");
         found.push(saving);
     }
