@@ -42,7 +42,8 @@ fn lines(savings: &Savings, top: usize) -> Option<Vec<String>> {
         let all_in = compared.all_in()?;
         match (better(all_in), row.advice) {
             _ if row.period_start != latest => {}
-            (Better::Byok, Some(Advice::Switch | Advice::Split)) => add(&mut would, row, all_in.low)?,
+            (_, Some(Advice::Split)) => add(&mut would, row, row.split_saves.unwrap_or_default())?,
+            (Better::Byok, Some(Advice::Switch)) => add(&mut would, row, all_in.low)?,
             (Better::Credits, Some(_)) => add(&mut stay, row, -all_in.high)?,
             _ => {}
         }
@@ -79,12 +80,13 @@ fn lines(savings: &Savings, top: usize) -> Option<Vec<String>> {
 }
 
 /// What each team saves, and the providers where it does.
-type ByTeam<'a> = BTreeMap<&'a str, (Amount, BTreeSet<&'a str>)>;
+type ByTeam<'a> = BTreeMap<&'a str, (Amount, BTreeSet<String>)>;
 
 fn add<'a>(teams: &mut ByTeam<'a>, row: &'a Saving, amount: Amount) -> Option<()> {
     let (sum, providers) = teams.entry(&row.team).or_default();
     *sum = sum.checked_add(amount)?;
-    providers.insert(&row.provider);
+    let part = if row.advice == Some(Advice::Split) { " for some models" } else { "" };
+    providers.insert(format!("{}{part}", name(&row.provider)));
     Some(())
 }
 
@@ -92,8 +94,8 @@ fn add<'a>(teams: &mut ByTeam<'a>, row: &'a Saving, amount: Amount) -> Option<()
 fn ordered(teams: ByTeam<'_>) -> Vec<String> {
     let mut teams: Vec<_> = teams.into_iter().collect();
     teams.sort_by_key(|(team, (amount, _))| (Reverse(*amount), *team));
-    let text = |(team, (amount, providers)): (&str, (Amount, BTreeSet<&str>))| {
-        let providers: Vec<String> = providers.into_iter().map(name).collect();
+    let text = |(team, (amount, providers)): (&str, (Amount, BTreeSet<String>))| {
+        let providers: Vec<String> = providers.into_iter().collect();
         format!("{} {} ({})", name(team), money(amount), providers.join(", "))
     };
     teams.into_iter().map(text).collect()

@@ -14,7 +14,7 @@ use tieout::domain::period::{Days, month_start, parse_day, parse_instant};
 use tieout::domain::plan::{ALWAYS, Component, Plan, Range, Rate, RateTier, Route, Terms};
 use tieout::domain::teams::TeamMap;
 use tieout::stages::reference::Reference;
-use tieout::stages::savings::rows::{ALL, Compared, Saving, Savings};
+use tieout::stages::savings::rows::{ALL, Advice, Compared, Saving, Savings};
 use tieout::stages::savings::suppose::Supposed;
 use tieout::stages::savings::usage::{Usage, UsageDay, UsageKey};
 use tieout::stages::savings::{SavingsTerms, curves, of_usage};
@@ -182,6 +182,43 @@ fn a_plans_curve_meets_where_break_even_says() {
     let again = curves(&usage, &half, &terms(vec![agreement(plan("0.06", "20"))]), 4).unwrap();
     assert_eq!(again, found);
     assert_eq!(curves(&usage, &half, &terms(Vec::new()), 4).unwrap(), []);
+}
+
+/// Heavy images on keys and light ones on credits, where running keys takes an hour a month: what the split saves counts it.
+#[test]
+fn a_split_is_weighed_with_its_hours() {
+    let november = days("2026-11-01", "2026-12-01");
+    let mut plan = plan("0.02", "5");
+    plan.byok[0].ops_hours = Range::exactly(Amount::ONE);
+    let tiers = vec![RateTier { from: Amount::ZERO, price: Range::exactly(amount("0.30")) }];
+    let heavy = Rate { model: Some("heavy".to_string()), tiers, ..plan.credits[0].rates[0].clone() };
+    plan.credits[0].rates.insert(0, heavy);
+    let of = |funding, wage: &str| {
+        let usage =
+            [used("studio", "heavy", "2026-11-03", funding, 100, "20"), used("studio", "light", "2026-11-04", funding, 100, "4")];
+        let terms = SavingsTerms { wage: Some(amount(wage)), ..terms(vec![agreement(plan.clone())]) };
+        of_usage(&usage, &reference(november), &terms).unwrap()
+    };
+    // Credits 32, keys 29 and an hour, both 27 and an hour.
+    for (funding, wage, advice, saves) in [
+        (Funding::Credits, "1", Advice::Split, Some("4")),
+        (Funding::Byok, "1", Advice::Split, Some("2")),
+        (Funding::Credits, "4", Advice::Split, Some("1")),
+        (Funding::Credits, "5", Advice::Stay, None),
+    ] {
+        let savings = of(funding, wage);
+        let row = row(&savings, "studio", "fal", ALL);
+        assert_eq!((row.advice, row.split_saves), (Some(advice), saves.map(amount)), "{funding:?} {wage}: {}", row.reason);
+        if let Some(split) = row.split_saves {
+            assert!(
+                split > Amount::ZERO && row.reason.contains("own keys for fal heavy, credits for fal light"),
+                "{}",
+                row.reason
+            );
+        }
+    }
+    let reason = row(&of(Funding::Credits, "4"), "studio", "fal", ALL).reason.clone();
+    assert!(reason.contains("31.00 USD together, 1.00 less than the better route alone"), "{reason}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn saving(team: &str, provider: &str, model: &str, keys: i64) -> Saving {
         not_comparable_cost: Amount::ZERO,
         break_even: None,
         advice: None,
+        split_saves: None,
         reason: String::new(),
     }
 }

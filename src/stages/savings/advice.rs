@@ -39,6 +39,22 @@ pub struct Split {
     pub on_credits: Vec<String>,
     /// What both routes together cost then, hours counted, at the dear end of all ranges.
     pub cost: Amount,
+    /// The same for credits alone and for own keys alone.
+    pub credits_alone: Amount,
+    pub byok_alone: Amount,
+}
+
+impl Split {
+    /// What it costs less than the route that is taken now; on neither, than the better one. `None` only if it does
+    /// not fit.
+    pub fn saves(&self, now: Option<Route>) -> Option<Amount> {
+        let alone = match now {
+            Some(Route::Credits) => self.credits_alone,
+            Some(Route::Byok) => self.byok_alone,
+            None => self.credits_alone.min(self.byok_alone),
+        };
+        alone.checked_sub(self.cost)
+    }
 }
 
 /// Both routes for a group's month as far as it is a function of volume: its own mix of usage, at its pace for the
@@ -105,7 +121,13 @@ pub fn split(group: &Group, month: &GroupMonth) -> Result<Option<Split>, Fault> 
     let [both, credits, byok] = costs;
     let names = |side: &BTreeSet<String>| side.iter().cloned().collect();
     let cheaper = both < credits && both < byok;
-    Ok(cheaper.then(|| Split { on_keys: names(on_keys), on_credits: names(on_credits), cost: both }))
+    Ok(cheaper.then(|| Split {
+        on_keys: names(on_keys),
+        on_credits: names(on_credits),
+        cost: both,
+        credits_alone: credits,
+        byok_alone: byok,
+    }))
 }
 
 /// Cost of the split, of credits alone and of own keys alone; `None` where a part has no price of its own.
@@ -200,13 +222,12 @@ pub fn advise(case: &Case<'_>) -> Option<(Advice, String)> {
     };
     if let Some(split) = case.split {
         advice = Advice::Split;
-        let best = case.compared.all_credits.high.min(case.compared.all_byok.high);
         reason = format!(
             "own keys for {}, credits for {}: {} {currency} together, {} less than the better route alone; {months}",
             split.on_keys.join(", "),
             split.on_credits.join(", "),
             money(split.cost),
-            money(best.checked_sub(split.cost)?),
+            money(split.saves(None)?),
         );
     }
     if better(cash) != verdict {

@@ -27,6 +27,8 @@ pub struct Saving {
     pub not_comparable_cost: Amount,
     pub break_even: Option<Turning>,
     pub advice: Option<Advice>,
+    /// With [`Advice::Split`]: what the split costs less than the route taken now, hours counted.
+    pub split_saves: Option<Amount>,
     /// Why so, in words.
     pub reason: String,
 }

@@ -120,6 +120,7 @@ pub(super) fn clients(months: &[(&Group, GroupMonth)], terms: &SavingsTerms) -> 
             not_comparable_cost: row.not_comparable_cost,
             break_even: None,
             advice: None,
+            split_saves: None,
         },
     };
     Ok(gathered(months, terms, client_places)?.into_iter().map(row).collect())
@@ -161,6 +162,7 @@ pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, refere
             not_comparable_cost: row.not_comparable_cost,
             break_even: whole.and_then(|index| known.get(index)).and_then(|known| known.turning.clone()),
             advice: None,
+            split_saves: None,
             reason: String::new(),
         };
         let mut reasons = Vec::new();
@@ -180,6 +182,10 @@ pub(super) fn rows(months: &[(&Group, GroupMonth)], terms: &SavingsTerms, refere
             };
             let (advice, reason) = advise(&case).ok_or_else(too_large)?;
             saving.advice = Some(advice);
+            saving.split_saves = match case.split {
+                Some(split) => Some(split.saves(case.now).ok_or_else(too_large)?),
+                None => None,
+            };
             reasons.push(reason);
         }
         reasons.extend(row.left_out());
