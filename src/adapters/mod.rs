@@ -23,7 +23,7 @@ use crate::domain::price::Quoted;
 use crate::domain::usage::Line;
 pub use crate::domain::usage::Measures;
 pub use columns::Columns;
-use request::{Account, Limits, Request};
+use request::{Account, Hours, Limits, Request};
 
 /// A saved page of a provider's report, or one of its console exports.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +118,15 @@ pub trait Adapter: Sync {
     /// # Errors
     /// What the job does not say and the provider must know: the setting's name.
     fn requests(&self, _account: &Account<'_>, _days: Days) -> Result<Vec<Request>, BadPage> {
+        Ok(Vec::new())
+    }
+
+    /// What to ask the API for, to know these hours by the hour or finer: the first request of each chain of pages of
+    /// the reports that have such figures, of those that the job wants. Empty where none has.
+    ///
+    /// # Errors
+    /// As [`Adapter::requests`].
+    fn hourly(&self, _account: &Account<'_>, _hours: Hours) -> Result<Vec<Request>, BadPage> {
         Ok(Vec::new())
     }
 

@@ -186,6 +186,28 @@ impl Request {
     }
 }
 
+/// Full hours up to the last one that is over: what is asked for between the nights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours {
+    /// The first UTC day, from its midnight on.
+    pub from: NaiveDate,
+    /// The end of the last hour: a full one.
+    pub until: DateTime<Utc>,
+}
+
+impl Hours {
+    /// The UTC days that they lie in; the last may not be over. None where no hour is over.
+    pub fn days(&self) -> Days {
+        let last = (self.until - Duration::seconds(1)).date_naive();
+        Days { from: self.from, to: last.succ_opt().unwrap_or(last).max(self.from) }
+    }
+
+    /// The end of the hours of some of the days: a window that is closed, so that nothing arrives in it while it is paged.
+    pub fn end_of(&self, days: Days) -> DateTime<Utc> {
+        midnight(days.to).min(self.until)
+    }
+}
+
 /// The days in pieces of at most so many, first to last: a window that the provider answers at once.
 pub fn pieces(days: Days, most: u32) -> Vec<Days> {
     let mut found = Vec::new();
@@ -208,9 +230,14 @@ pub fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// An instant as RFC 3339 with `Z`.
+/// The first instant of a UTC day as RFC 3339.
 pub fn rfc3339(day: NaiveDate) -> String {
-    midnight(day).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    instant(midnight(day))
+}
+
+/// An instant as RFC 3339 with `Z`.
+pub fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The form of an answer: its content type is checked, and the end of its file's name.
@@ -255,6 +282,25 @@ pub(crate) mod tests {
         let mark = if query.is_empty() { "" } else { "?" };
         let method = if request.method == Method::Get { "GET" } else { "POST" };
         format!("{method} {}{}{mark}{}", request.origin, request.path, query.join("&"))
+    }
+
+    /// The hours of these two days until 19:00 on the second, in the questions of all chains.
+    pub(crate) fn asked_hourly(adapter: &dyn Adapter, pairs: &[(&str, &str)]) -> Vec<Request> {
+        let settings = settings(pairs);
+        let hours = Hours { from: "2026-11-17".parse().unwrap(), until: "2026-11-18T19:00:00Z".parse().unwrap() };
+        assert_eq!(hours.days(), days("2026-11-17", "2026-11-19"));
+        adapter.hourly(&Account { name: "acme", settings: &settings }, hours).unwrap()
+    }
+
+    #[test]
+    fn the_day_that_is_not_over_ends_with_its_last_full_hour() {
+        let hours = |until: &str| Hours { from: "2026-11-17".parse().unwrap(), until: until.parse().unwrap() };
+        let late = hours("2026-11-18T19:00:00Z");
+        assert_eq!(late.end_of(days("2026-11-17", "2026-11-18")), midnight("2026-11-18".parse().unwrap()));
+        assert_eq!(late.end_of(days("2026-11-18", "2026-11-19")), late.until);
+        // Just after midnight the new day has no hour yet.
+        assert_eq!(hours("2026-11-18T00:00:00Z").days(), days("2026-11-17", "2026-11-18"));
+        assert_eq!(hours("2026-11-17T00:00:00Z").days().iter().count(), 0);
     }
 
     /// The first requests of all chains.

@@ -46,6 +46,8 @@ pub enum AlertRule {
     UnownedSpend,
     /// Usage that nothing prices.
     Unpriced,
+    /// Accounts that have brought nothing new for some runs.
+    Frozen,
 }
 
 impl AlertRule {
@@ -57,6 +59,7 @@ impl AlertRule {
             AlertRule::Drift => "drift",
             AlertRule::UnownedSpend => "unowned_spend",
             AlertRule::Unpriced => "unpriced",
+            AlertRule::Frozen => "frozen",
         }
     }
 
@@ -235,6 +238,8 @@ pub struct AlertSettings {
     pub unowned_above: Amount,
     /// Spend from here on is critical.
     pub critical_above: Amount,
+    /// Runs in a row without anything new after which an account is told to stand still; 0 is never.
+    pub frozen_runs: u32,
     /// Hours after which what still fires is told again.
     pub repeat_hours: u32,
     /// More messages than this of one rule for a channel become one.
@@ -252,6 +257,7 @@ impl Default for AlertSettings {
             drift_above: Amount::whole(100),
             unowned_above: Amount::whole(100),
             critical_above: Amount::whole(1000),
+            frozen_runs: 3,
             repeat_hours: 24,
             group_above: 3,
             quiet: None,

@@ -16,6 +16,11 @@ pub enum Scope {
     Model,
 }
 
+/// What stands behind the name of a series that the ledger does not have, and only the provider's report by the hour, or
+/// by the day.
+pub const BY_HOURS: &str = ", by the provider's hours";
+pub const BY_DAYS: &str = ", by the provider's days";
+
 /// A series of spend. Names that its scope does not fix are empty; a team, key or model is always one of a
 /// provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! `MANIFEST.json`: what a run directory holds, to the byte, and the only place where run ids and times
 //! stand (reliability.md sections 1 and 3). Verification reads it back and trusts nothing in it.
 
+use super::recover::on_disk;
 use crate::domain::fault::{ExitCode, Fault};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_json::{Map, Value};
@@ -167,6 +168,13 @@ fn manifest(fields: &Map<String, Value>) -> Option<Manifest> {
 pub(super) fn fact(dir: &Path, name: &str) -> Option<Value> {
     let fields: Value = serde_json::from_slice(&fs::read(dir.join(FILE)).ok()?).ok()?;
     fields.get(name).cloned()
+}
+
+/// A field of the newest run that is published in a folder, if its manifest has it.
+pub fn newest_fact(out: &Path, name: &str) -> Option<(RunName, Value)> {
+    let runs = out.join("runs");
+    let run = *on_disk(&runs).ok()?.last()?;
+    Some((run, fact(&runs.join(run.to_string()), name)?))
 }
 
 /// A plain name of letters, digits, `_`, `-` and inner dots: never a path, never hidden, never the manifest.

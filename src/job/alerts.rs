@@ -70,9 +70,10 @@ const KINDS: [(&str, ChannelKind); 5] = [
 const SEVERITIES: [(&str, Severity); 4] =
     [("info", Severity::Info), ("warning", Severity::Warning), ("error", Severity::Error), ("critical", Severity::Critical)];
 const HOURS_MAX: u64 = 720;
+const FROZEN_MAX: u64 = 100;
 
 /// Every rule that a route may name.
-pub const RULES: [AlertRule; 15] = [
+pub const RULES: [AlertRule; 16] = [
     AlertRule::Spike(SpikeRule::Spike),
     AlertRule::Spike(SpikeRule::NewModel),
     AlertRule::Spike(SpikeRule::DormantKey),
@@ -88,6 +89,7 @@ pub const RULES: [AlertRule; 15] = [
     AlertRule::Drift,
     AlertRule::UnownedSpend,
     AlertRule::Unpriced,
+    AlertRule::Frozen,
 ];
 
 /// Reads `[alerts]`.
@@ -107,6 +109,9 @@ pub fn alerts(section: &Section<'_>, folder: &Path) -> Result<Alerts, Fault> {
         drift_above: money("drift_above", known.drift_above)?,
         unowned_above: money("unowned_above", known.unowned_above)?,
         critical_above: money("critical_above", known.critical_above)?,
+        frozen_runs: section.get("frozen_runs").map_or(Ok(known.frozen_runs), |value| {
+            value.whole(0..=FROZEN_MAX).map(|runs| u32::try_from(runs).unwrap_or(known.frozen_runs))
+        })?,
         repeat_hours: u32::try_from(whole("repeat_hours", u64::from(known.repeat_hours), HOURS_MAX)?)
             .unwrap_or(known.repeat_hours),
         group_above: usize::try_from(whole("group_above", known.group_above as u64, 1000)?).unwrap_or(known.group_above),

@@ -123,7 +123,7 @@ pub const JOB_TOP: Keys = Keys {
         key(
             "source",
             "required",
-            "sections `[[source]]`: provider accounts, at least one; none in a `watch` job",
+            "sections `[[source]]`: provider accounts, at least one; in a `watch` job none, or those whose APIs tell hours",
             "[{ provider = \"openai\", account = \"org_acme\" }]",
         ),
         key("savings", "none", "section `[savings]`: wage, purchases, invoices", "{ wage = \"45\" }"),

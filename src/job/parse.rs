@@ -71,11 +71,10 @@ pub fn parse(file: &Path, text: &str, adapters: &[&dyn Adapter]) -> Result<Job, 
     let mut sources: Vec<(Source, usize)> = Vec::new();
     let some = if kind == Kind::Watch { Section::sections } else { Section::some_sections };
     let sections = some(&top, "source", &JOB_SOURCE)?;
-    if let Some(section) = sections.first().filter(|_| kind == Kind::Watch) {
-        let hint = "take the sources out: providers' figures come days later, and the nightly job reads them";
-        return Err(section.fault("a watch job reads request ledgers only", hint));
-    }
     for section in sections {
+        if kind == Kind::Watch {
+            asked_by_the_hour(&section)?;
+        }
         let source = source(&section, adapters, &mut folder, limits.loopback_http)?;
         let same = |other: &Source| other.provider == source.provider && other.account == source.account;
         if let Some((_, line)) = sources.iter().find(|(other, _)| same(other)) {
@@ -201,6 +200,19 @@ fn source(
     };
     let pulls = pulls.iter().map(|section| pull(section, *adapter, folder)).collect::<Result<Vec<_>, _>>()?;
     Ok(Source { provider: name.to_string(), account, settle_days, pulls, api, costs_from_ledger })
+}
+
+/// A source of a watch job is asked, and nothing else.
+fn asked_by_the_hour(section: &Section<'_>) -> Result<(), Fault> {
+    if let Some(value) = ["pull", "costs"].into_iter().find_map(|key| section.get(key)) {
+        let hint = "take it out: the nightly job reads files and the ledger's costs";
+        return Err(value.fault(format!("{}: a watch job only asks providers' APIs", value.name()), hint));
+    }
+    if section.get("api").is_none() {
+        let hint = "add [source.api], or take the source out: the nightly job reads it";
+        return Err(section.fault("a watch job asks providers' APIs, and this source has none", hint));
+    }
+    Ok(())
 }
 
 /// True for `ledger`.

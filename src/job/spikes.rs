@@ -41,13 +41,22 @@ pub fn settings(section: Option<&Section<'_>>, time_zone: Tz, reporting_currency
         },
         ..settings.calendar
     };
-    for budget in section.sections("budget", &JOB_BUDGET)? {
-        settings.budgets.push(Budget {
-            provider: budget.get("provider").map_or(Ok(""), |value| provider(&value))?.to_string(),
-            team: budget.text("team")?.unwrap_or_default().to_string(),
-            amount: need_amount(&budget.need("amount")?)?,
-            currency: budget.get("currency").map_or(Ok(reporting_currency), |value| currency(&value))?,
-        });
+    let mut lines = Vec::new();
+    for section in section.sections("budget", &JOB_BUDGET)? {
+        let budget = Budget {
+            provider: section.get("provider").map_or(Ok(""), |value| provider(&value))?.to_string(),
+            team: section.text("team")?.unwrap_or_default().to_string(),
+            amount: need_amount(&section.need("amount")?)?,
+            currency: section.get("currency").map_or(Ok(reporting_currency), |value| currency(&value))?,
+        };
+        let whose = |budget: &Budget| (budget.provider.clone(), budget.team.clone(), budget.currency);
+        if let Some(at) = settings.budgets.iter().position(|other| whose(other) == whose(&budget)) {
+            let line = lines.get(at).copied().unwrap_or_default();
+            let what = format!("a budget for the same spend in {} is already on line {line}", budget.currency);
+            return Err(section.fault(what, "one limit a month for each provider, team and currency"));
+        }
+        settings.budgets.push(budget);
+        lines.push(section.line());
     }
     Ok(settings)
 }

@@ -312,6 +312,7 @@ fn title(alert: &Alert, zone: Tz) -> String {
         }
         AlertRule::UnownedSpend => format!("{at}{account}: {amount} that no team owns"),
         AlertRule::Unpriced => format!("{at}{account}: {} items without a price", alert.count),
+        AlertRule::Frozen => format!("{at}{account}: nothing new in {} runs, since {}", alert.count, day(alert)),
     }
 }
 

@@ -199,6 +199,7 @@ fn night() -> Outcome {
         }],
         savings: crate::stages::savings::rows::Savings::default(),
         spikes: vec![spike()],
+        frozen: Vec::new(),
     }
 }
 

@@ -149,6 +149,12 @@ fn coverage(page: &mut String, next: &mut Vec<String>, outcome: &Outcome) {
     if quarantined > 0 {
         next.push(format!("Rows that could not be read: {quarantined}. quarantine.csv says what is wrong and where."));
     }
+    for frozen in &outcome.frozen {
+        let whose = [&frozen.provider, &frozen.account].map(|name| self::name(name)).join(" ");
+        let whose = if frozen.provider.is_empty() { "Everything".to_string() } else { whose };
+        let (runs, since) = (frozen.runs, frozen.since);
+        next.push(format!("{whose}: nothing new in {runs} runs, since {since}. See whether its export or API stands still."));
+    }
     let kinds: BTreeSet<Finding> = outcome.ledger_findings.iter().map(|found| found.finding).collect();
     if !kinds.is_empty() {
         let rows = outcome.ledger_findings.iter().fold(0u64, |sum, found| sum.saturating_add(found.rows));

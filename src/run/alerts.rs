@@ -12,7 +12,7 @@ use crate::edge::state::State;
 use crate::edge::state::alerts::{Outbox, to_json};
 use crate::report::alerts::{Letterhead, file, message};
 use crate::report::tables::explained_percent;
-use crate::stages::alerts::{Sight, alerts, due, parcels};
+use crate::stages::alerts::{Sight, alerts, due, kept, parcels};
 use crate::stages::results::{Outcome, SliceStatus};
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 use serde_json::{Map, Value, json};
@@ -30,13 +30,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `outcome` is `None` in a run that only watches. A `silent` run (a backfill) tells nobody, and ends nothing.
-    pub fn new(loaded: &Loaded, spikes: &[Spike], outcome: Option<&Outcome>, told: Vec<Told>, silent: bool) -> Plan {
+    /// `reports` are what the run sees of providers themselves; `outcome` is `None` in a run that only watches. A `silent` run (a backfill) tells nobody, and ends nothing.
+    pub fn new(
+        loaded: &Loaded,
+        (spikes, reports): (&[Spike], &BTreeSet<String>),
+        outcome: Option<&Outcome>,
+        told: Vec<Told>,
+        silent: bool,
+    ) -> Plan {
         let (job, as_of) = (&loaded.job, loaded.reference.as_of);
         let settings = &job.alerts.settings;
         let since = loaded.reference.window.from.and_time(NaiveTime::MIN).and_utc();
         let until = loaded.reference.window.to.and_time(NaiveTime::MIN).and_utc().min(as_of);
-        let sight = Sight { spikes, outcome, since, until, as_of };
+        let sight = Sight { spikes, outcome, since, until, as_of, reports };
         let alerts = alerts(&sight, settings, &told);
         let notices = if silent { Vec::new() } else { due(&alerts, &told, settings, &sight) };
         let head = head(loaded);
@@ -46,7 +52,7 @@ impl Plan {
         };
         let mut now: BTreeMap<String, Told> = told.into_iter().map(|told| (told.key.clone(), told)).collect();
         now.extend(outbox.told.iter().map(|told| (told.key.clone(), told.clone())));
-        Plan { alerts, outbox, told: now.into_values().collect() }
+        Plan { alerts, outbox, told: kept(now.into_values().collect(), &sight) }
     }
 
     /// The published file.

@@ -14,12 +14,13 @@ use crate::edge::log::Progress;
 use crate::edge::pull::{self, Moments, Pull, Pulled, SliceKey, Tried};
 use crate::edge::state::State;
 use crate::edge::state::slices::{Landing, Owner, Stored, VersionStep};
-use crate::job::LedgerSource;
+use crate::job::{Kind, LedgerSource};
 use crate::stages::fetched::{SliceName, mark, restate};
 use crate::stages::results::{Outcome, Restatement, SliceStatus};
-use chrono::{DateTime, NaiveDate, Utc};
+use crate::stages::spikes::Seen;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a run fetches with.
 pub struct Fetching {
@@ -37,10 +38,21 @@ impl Fetching {
     pub fn prepare(loaded: &Loaded, options: &Options, now: DateTime<Utc>) -> Result<Fetching, Fault> {
         let reference = &loaded.reference;
         let secrets = if options.offline { Default::default() } else { pull::secrets(&loaded.job)? };
-        let moments = Moments { window: reference.window, as_of: reference.as_of, now };
+        let moments = moments(loaded, now);
         let business_date = reference.business_date();
         let landing = Landing { as_of: reference.as_of, business_date, accept_shrink: options.accept_shrink };
         Ok(Fetching { moments, landing, secrets, until: deadline(Instant::now(), options.deadline) })
+    }
+
+    /// Asks for what is due, for so long at most. What a provider does wrong is in what came of it.
+    ///
+    /// # Errors
+    /// What settings, state and disk say.
+    pub fn ask(&self, loaded: &Loaded, most: Duration, state: &mut State, progress: &Progress) -> Result<Pulled, Fault> {
+        let (job, run_id) = (&loaded.job, state.run_id().to_string());
+        let until = self.until.min(deadline(Instant::now(), most));
+        let pull = Pull { job, moments: self.moments, landing: self.landing, until, run_id: &run_id };
+        pull::pull(&pull, &self.secrets, state, progress)
     }
 
     /// Fetches what is due, unless the run is offline.
@@ -50,12 +62,9 @@ impl Fetching {
     /// (reliability.md section 2). What settings, state and disk say.
     pub fn pull(&self, loaded: &Loaded, options: &Options, state: &mut State, progress: &Progress) -> Result<Pulled, Fault> {
         let job = &loaded.job;
-        let mut pulled = if options.offline {
-            Pulled::default()
-        } else {
-            let run_id = state.run_id().to_string();
-            let pull = Pull { job, moments: self.moments, landing: self.landing, until: self.until, run_id: &run_id };
-            pull::pull(&pull, &self.secrets, state, progress)?
+        let mut pulled = match options.offline {
+            true => Pulled::default(),
+            false => self.ask(loaded, options.deadline, state, progress)?,
         };
         let has_files = job.sources.iter().any(|source| !source.pulls.is_empty());
         let nothing = pulled.usable == 0 && !has_files;
@@ -75,9 +84,30 @@ impl Fetching {
     pub fn stored(&self, loaded: &Loaded, state: &mut State) -> Result<Fetched, Fault> {
         let mut fetched = Fetched::new();
         for (number, owner) in owners(loaded) {
-            fetched.push((number, stored(loaded, number, &owner, state)?));
+            fetched.push((number, stored(loaded, number, &owner, &self.moments, state)?));
         }
         Ok(fetched)
+    }
+
+    /// Until when each provider's hours are known: to the end of what all of its accounts and reports have brought.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn seen(&self, loaded: &Loaded, state: &mut State) -> Result<Seen, Fault> {
+        let mut seen = Seen::new();
+        for (number, owner) in owners(loaded) {
+            let Some(source) = loaded.job.sources.get(number) else { continue };
+            let slices = state.slices(&owner, self.moments.window)?;
+            for report in pull::endpoints(&loaded.job, source, &self.moments)? {
+                let until = slices.iter().filter(|slice| slice.endpoint == report).map(|slice| {
+                    let end = slice.day.and_time(NaiveTime::MIN).and_utc() + chrono::Duration::days(1);
+                    pull::full_hour(slice.as_of).min(end)
+                });
+                let until = until.max().unwrap_or_default();
+                seen.entry(owner.provider.clone()).and_modify(|known| *known = until.min(*known)).or_insert(until);
+            }
+        }
+        Ok(seen)
     }
 
     /// Goes back to the version before for slices that this run has fetched and that are off by a unit
@@ -128,15 +158,23 @@ pub fn recorded(loaded: &Loaded) -> Result<Fetched, Fault> {
     if owners.is_empty() || !state.join("state.db").exists() {
         return Ok(Fetched::new());
     }
-    let mut state = State::open(state, "looking")?;
-    owners.into_iter().map(|(number, owner)| Ok((number, stored(loaded, number, &owner, &mut state)?))).collect()
+    let mut state = State::open(state, "looking")?.of_kind(loaded.job.kind.name());
+    let moments = moments(loaded, loaded.reference.as_of);
+    owners.into_iter().map(|(number, owner)| Ok((number, stored(loaded, number, &owner, &moments, &mut state)?))).collect()
+}
+
+/// The moments of a run: between the nights what is told by the hour is asked for, up to the last full one.
+pub fn moments(loaded: &Loaded, now: DateTime<Utc>) -> Moments {
+    let reference = &loaded.reference;
+    let hours = (loaded.job.kind == Kind::Watch).then(|| pull::full_hour(reference.as_of));
+    Moments { window: reference.window, as_of: reference.as_of, now, hours }
 }
 
 /// What is stored of the reports that the job asks for: one that it no longer asks for is no longer read.
-fn stored(loaded: &Loaded, number: usize, owner: &Owner, state: &mut State) -> Result<Vec<Stored>, Fault> {
+fn stored(loaded: &Loaded, number: usize, owner: &Owner, moments: &Moments, state: &mut State) -> Result<Vec<Stored>, Fault> {
     let window = loaded.reference.window;
     let Some(source) = loaded.job.sources.get(number) else { return Ok(Vec::new()) };
-    let wanted = pull::endpoints(&loaded.job, source, window)?;
+    let wanted = pull::endpoints(&loaded.job, source, moments)?;
     let is_list = |answer: &Stored| adapters::is_list(&owner.provider, &answer.endpoint);
     let mut answers = state.stored(owner, window)?;
     if wanted.iter().any(|report| adapters::is_list(&owner.provider, report)) {
@@ -192,7 +230,7 @@ fn restatements(step: &VersionStep) -> Vec<Restatement> {
 /// # Errors
 /// What keeps it from trying at all: a secret or a setting (78).
 pub fn try_online(loaded: &Loaded, now: DateTime<Utc>) -> Result<Vec<Tried>, Fault> {
-    let moments = Moments { window: loaded.reference.window, as_of: loaded.reference.as_of, now };
+    let moments = moments(loaded, now);
     let until = deadline(Instant::now(), loaded.job.limits.provider);
     let mut tried = pull::try_credentials(&loaded.job, &moments, &pull::secrets(&loaded.job)?, until)?;
     tried.extend(loaded.job.ledgers.iter().map(|source| try_ledger(loaded, source)));

@@ -5,6 +5,7 @@ pub mod backtest;
 pub mod fetched;
 mod from_ledger;
 mod lists;
+mod newest;
 pub mod price_findings;
 pub mod price_import;
 pub mod reference;
@@ -114,12 +115,13 @@ pub fn run(job: &Path, options: &Options, now: DateTime<Utc>, run_id: &str, prog
     let mut state = State::open(&job.state, run_id)?.of_kind(job.kind.name());
     let warn = |said: Option<String>| said.into_iter().for_each(|said| progress.line(&format!("warning: {said}")));
     warn(dead_man.started());
+    let receivers = Receivers { channels: &channels, now };
     let mut ended = match job.kind {
         Kind::Nightly => night(&loaded, options, &fetching, now, &mut state, progress),
-        Kind::Watch => watch::watch(&loaded, options, now, &mut state, progress),
+        Kind::Watch => watch::watch(&loaded, options, &fetching, &receivers, &mut state, progress),
     };
     if !options.dry_run {
-        ended = tell(&loaded, options, &channels, now, &mut state, progress, ended);
+        ended = tell(&loaded, options, &receivers, &mut state, progress, ended);
     }
     warn(dead_man.ended(ended.as_ref().map_or_else(|fault| fault.code, |(done, _)| done.code)));
     ended.map(|(done, _)| done)
@@ -132,16 +134,22 @@ struct Night {
     outcome: Option<Outcome>,
 }
 
+/// Who is told, by the clock of the run.
+struct Receivers<'a> {
+    channels: &'a [Ready],
+    now: DateTime<Utc>,
+}
+
 /// Sends what waits, and leaves the figures for monitors.
 fn tell(
     loaded: &Loaded,
     options: &Options,
-    channels: &[Ready],
-    now: DateTime<Utc>,
+    receivers: &Receivers<'_>,
     state: &mut State,
     progress: &Progress,
     ended: Result<(Done, Night), Fault>,
 ) -> Result<(Done, Night), Fault> {
+    let (channels, now) = (receivers.channels, receivers.now);
     let delivered = alerts::send(loaded, channels, state, now, options.json, progress);
     let (mut done, night) = ended?;
     let delivered = delivered?;
@@ -180,6 +188,8 @@ fn night(
     }
     let Tied { facts, mut outcome, unusable, inputs } = tied;
     fetching.tell(loaded, &pulled, &mut outcome, state)?;
+    let newest = newest::follow(loaded, &outcome);
+    outcome.frozen = stages::frozen::frozen(&newest, &outcome, job.alerts.settings.frozen_runs);
     outcome.savings = stages::savings::savings(&facts, &loaded.reference, &loaded.terms, &outcome.attribution)?;
     stages::spikes::settle(&mut outcome);
 
@@ -190,7 +200,8 @@ fn night(
     laws::check(&files)
         .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));
-    let plan = alerts::Plan::new(loaded, &outcome.spikes, Some(&outcome), state.told()?, options.backfill);
+    let reports = stages::spikes::reports_of(&facts);
+    let plan = alerts::Plan::new(loaded, (&outcome.spikes, &reports), Some(&outcome), state.told()?, options.backfill);
     files.push(plan.file());
 
     let complete = unusable.is_empty() && is_complete(&outcome);
@@ -211,6 +222,7 @@ fn night(
     }
     let mut facts = manifest_facts(loaded, &outcome, &inputs);
     facts.insert("alerts".into(), plan.told());
+    facts.insert("newest".into(), newest::to_json(&newest));
     let publication = Publication {
         files: &files,
         business_date,
@@ -268,8 +280,9 @@ fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress:
 pub fn check(job: &Path, now: DateTime<Utc>) -> Result<Loaded, Fault> {
     let loaded = load(job, &Asked::default(), now)?;
     pull::secrets(&loaded.job)?;
+    let moments = fetched::moments(&loaded, now);
     for source in &loaded.job.sources {
-        pull::endpoints(&loaded.job, source, loaded.reference.window)?;
+        pull::endpoints(&loaded.job, source, &moments)?;
     }
     for source in &loaded.job.ledgers {
         ledger::check(source)?;

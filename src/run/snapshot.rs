@@ -15,7 +15,7 @@ use crate::edge::pages::Content;
 use crate::edge::pull::raw;
 use crate::edge::state::slices::Stored;
 use crate::edge::{ledger, pages};
-use crate::job::{Job, Pull, Source};
+use crate::job::{Job, Kind, Pull, Source};
 use crate::stages::booking::ProviderSide;
 use crate::stages::entries::{EntryReader, LedgerSide, Settled};
 use crate::stages::facts::{Facts, LedgerInfo, ReportInfo};
@@ -51,8 +51,21 @@ pub fn read(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<S
         (read_sources(loaded, fetched, progress), ledgers.join())
     });
     // Of two faults the provider side's is told, whichever came first.
-    let Pulled { facts, names, provider, unusable, inputs, schemas } = sources?;
+    let sources = sources?;
     let entries = ledgers.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    joined(sources, entries)
+}
+
+/// The same with ledgers that were read before: the providers' side may have become more since.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_beside(entries: Settled<'_>, loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<Snapshot, Fault> {
+    joined(read_sources(loaded, fetched, progress)?, entries)
+}
+
+fn joined(sources: Pulled, entries: Settled<'_>) -> Result<Snapshot, Fault> {
+    let Pulled { facts, names, provider, unusable, inputs, schemas } = sources;
     let (facts, ledger) = entries.finish(facts)?;
     Ok(Snapshot { facts, names, provider, ledger, unusable, inputs, schemas })
 }
@@ -117,7 +130,8 @@ fn read_sources(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Resu
         }
         stage.done(&format!("{} {}, {} files", source.provider, source.account, inputs.len() - before));
     }
-    if let (0, Some(first)) = (usable, unusable.first()) {
+    // A run that watches has its ledgers, whatever is wrong with a page.
+    if let (0, Some(first)) = (usable, unusable.first().filter(|_| job.kind == Kind::Nightly)) {
         return Err(first.clone());
     }
     let (facts, provider) = lines.finish();
@@ -263,7 +277,11 @@ fn report_of(adapter: &dyn Adapter, pull: &Pull, page: &Page<'_>) -> Result<Repo
     ))
 }
 
-fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<Settled<'l>, Fault> {
+/// Every row of the ledgers.
+///
+/// # Errors
+/// A ledger that cannot be read.
+pub fn read_ledgers<'l>(loaded: &'l Loaded, progress: &Progress) -> Result<Settled<'l>, Fault> {
     let mut entries = EntryReader::new(&loaded.reference);
     for source in &loaded.job.ledgers {
         let stage = progress.stage("ledger", None);

@@ -6,11 +6,13 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::{BuildHasher, Hash};
 
 /// Numbers by what a row says: `N` texts, the empty one for none, and the rest of what decides.
+#[derive(Clone)]
 pub struct Alike<const N: usize, R> {
     hasher: DefaultHashBuilder,
     table: HashTable<Said<N, R>>,
 }
 
+#[derive(Clone)]
 struct Said<const N: usize, R> {
     hash: u64,
     words: [Sym; N],

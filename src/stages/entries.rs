@@ -22,14 +22,15 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Count {
     read: u64,
     duplicates: u64,
     quarantined: u64,
 }
 
-/// Collects ledgers, apart from the provider side until both are read.
+/// Collects ledgers, apart from the provider side until both are read. A copy can meet another provider side.
+#[derive(Clone)]
 pub struct EntryReader<'r> {
     reference: &'r Reference,
     facts: Facts,
@@ -303,6 +304,7 @@ impl<'r> EntryReader<'r> {
 }
 
 /// All ledgers, read. Does not need the provider side until it is put to it.
+#[derive(Clone)]
 pub struct Settled<'r> {
     read: EntryReader<'r>,
     /// Provider request ids that several entries have.

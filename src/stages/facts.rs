@@ -56,6 +56,7 @@ pub struct EntryKind {
 }
 
 /// Numbers for distinct combinations.
+#[derive(Clone)]
 pub struct Kinds<K> {
     numbers: HashMap<K, u32>,
     kinds: Vec<K>,
@@ -197,7 +198,7 @@ impl ReportInfo {
 }
 
 /// The normalised snapshot.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Facts {
     /// Names of everything: providers, accounts, models, meters, teams.
     pub symbols: Symbols,

@@ -12,7 +12,7 @@ static HASHES: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::
 
 /// Texts that may repeat, numbered from 1 in the order in which they came. Once they are settled, equal texts have the
 /// number of the first of them. Numbers depend on the order of reading, so nothing that is published may be sorted by them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ids {
     texts: Texts,
     /// Hash and number of each text that came since the last [`Ids::settle`]; after it, ascending.
@@ -20,6 +20,7 @@ pub struct Ids {
 }
 
 /// Numbers of texts that an earlier one equals, with the number of that: ascending by number.
+#[derive(Clone)]
 pub struct Repeats(Vec<(Sym, Sym)>);
 
 impl Repeats {

@@ -12,7 +12,7 @@ const EXAMPLES: usize = 3;
 
 type Key = (NaiveDate, u16, Finding, Currency);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Count {
     rows: u64,
     /// `None` when the sum does not fit.
@@ -21,7 +21,7 @@ struct Count {
 }
 
 /// The counts so far. Bounded by days, whatever the number of rows.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Findings {
     counts: BTreeMap<Key, Count>,
 }

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod fetched;
 mod figures;
 mod frame;
+pub mod frozen;
 pub mod ids;
 mod ledger_findings;
 pub mod lines;

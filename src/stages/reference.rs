@@ -59,7 +59,7 @@ impl Reference {
 }
 
 /// Resolves names while rows stream by; remembers what it resolved.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Namer {
     /// By kind, provider, account, name and day.
     known: HashMap<(NameKind, Sym, Sym, Sym, NaiveDate), Sym>,

@@ -1,5 +1,6 @@
 //! What the stages hand on: plain rows, one type for each published table.
 
+use super::frozen::Frozen;
 use super::savings::rows::Savings;
 use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
@@ -424,4 +425,6 @@ pub struct Outcome {
     pub schemas: Vec<Schema>,
     /// What ids of keys, projects and workspaces are called.
     pub names: Vec<ShownName>,
+    /// Accounts that have brought nothing new for some runs.
+    pub frozen: Vec<Frozen>,
 }

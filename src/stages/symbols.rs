@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 
 /// Distinct texts, numbered from 1 in the order in which they were first seen. Numbers depend on that
 /// order, so nothing that is published may be sorted by them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Symbols {
     hasher: hashbrown::DefaultHashBuilder,
     /// Each number with its text's hash, so that neither growing nor most lookups touch the texts.

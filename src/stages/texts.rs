@@ -6,6 +6,7 @@ pub type Sym = u32;
 pub const NONE: Sym = 0;
 
 /// Texts in the order in which they came, numbered from 1.
+#[derive(Clone)]
 pub struct Texts {
     /// All texts one after the other; `ends[n]` is where text `n` stops.
     arena: String,

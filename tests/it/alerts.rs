@@ -70,6 +70,19 @@ impl World {
         fs::write(self.path("ledger.csv"), rows).unwrap();
     }
 
+    /// What fal has not billed each account for: nothing where the call had failed anyway.
+    fn unbilled(&self, costs: &[Option<&str>]) {
+        self.ledger(costs.len(), "ok");
+        let text = fs::read_to_string(self.path("ledger.csv")).unwrap();
+        let mut rows: Vec<String> = text.lines().map(str::to_string).collect();
+        for (number, cost) in costs.iter().enumerate() {
+            let known = format!(",ok,1,5.{number:02}");
+            let row = rows.iter_mut().find(|row| row.contains("lost-") && row.ends_with(&known)).unwrap();
+            *row = row.replace(&known, &cost.map_or(format!(",error,1,5.{number:02}"), |cost| format!(",ok,1,{cost}")));
+        }
+        fs::write(self.path("ledger.csv"), rows.join("\n") + "\n").unwrap();
+    }
+
     fn secret(&self, name: &str, value: &str) {
         fs::write(self.path(name), format!("{value}\n")).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
@@ -349,6 +362,138 @@ fn a_kill_at_any_step_loses_no_alert() {
     }
 }
 
+/// The same where several kinds of channel are told at once: each has it, and one of them perhaps twice.
+#[test]
+fn a_kill_among_several_channels_costs_at_most_one_repeat() {
+    for point in ["alert-marked", "alert-sent", "alert-noted"] {
+        let (server, mail) = (accepting(), MailServer::start(&[]));
+        let channels = format!(
+            "{}[[alerts.channel]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{}/v2/enqueue\"\nsecret = \"file:routing\"\nallow_private = true\n\n\
+             [[alerts.channel]]\nname = \"mail\"\nkind = \"email\"\nserver = \"127.0.0.1\"\nport = {}\nfrom = \"tieout@acme.example\"\n\
+             to = [\"oncall@acme.example\"]\nallow_private = true\n\n",
+            webhook("hook", &server),
+            server.url(),
+            mail.port(),
+        );
+        let world = World::new(1, &channels);
+        let killed = world.command(&["run", "job.toml", "--quiet"]).env("TIEOUT_CRASH_AT", point).output().unwrap();
+        assert_eq!(killed.status.signal(), Some(6), "{point}");
+        assert_eq!((world.run(&[]).0, world.run(&[]).0), (0, 0), "{point}");
+        let at = |path: &str| server.seen().iter().filter(|seen| seen.path().starts_with(path)).count();
+        let told = [at("/hook"), at("/v2"), mail.letters().len()];
+        assert!(told.iter().all(|count| (1..=2).contains(count)), "{point}: {told:?}");
+        // Channels work side by side: what each had under way when the process ended may have arrived.
+        let ids: Vec<String> = mail
+            .letters()
+            .iter()
+            .flat_map(|letter| letter.lines())
+            .filter(|line| line.starts_with("Message-ID"))
+            .map(str::to_string)
+            .collect();
+        assert!(ids.iter().all(|id| *id == ids[0]), "{point}: {ids:?}");
+    }
+}
+
+/// What fires and ends while a channel is away is told when it is back, in that order.
+#[test]
+fn a_channel_that_comes_back_is_told_the_beginning_before_the_end() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away = |path: &str| {
+        format!(
+            "[[alerts.channel]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{path}\"\nsecret = \"file:routing\"\nallow_private = true\n\n"
+        )
+    };
+    let world = World::new(1, &away(&format!("http://127.0.0.1:{port}")));
+    let (code, counts) = world.run(&[]);
+    assert_eq!((code, &counts["new"], &counts["queued"]), (12, &1.into(), &1.into()));
+    world.ledger(1, "error");
+    let (code, counts) = world.run(&[]);
+    assert_eq!((code, &counts["new"], &counts["queued"]), (12, &1.into(), &2.into()));
+    let back = accepting();
+    world.job(1, &away(&back.url()));
+    let (code, counts) = world.run(&[]);
+    assert_eq!((code, &counts["sent"], &counts["queued"]), (0, &2.into(), &0.into()));
+    let actions: Vec<Value> = back.seen().iter().map(|seen| body(seen)["event_action"].clone()).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+}
+
+/// A receiver that says nothing is given up after its time, three times, and holds up nobody.
+#[test]
+fn a_channel_that_hangs_delays_no_other() {
+    let (good, bad) = (accepting(), FaultServer::start(|_| vec![Step::Hang]));
+    let world = World::new(1, &(webhook("bad", &bad) + &webhook("good", &good)));
+    let started = std::time::Instant::now();
+    let (code, counts) = world.run(&[]);
+    assert_eq!((code, &counts["sent"], &counts["queued"]), (12, &1.into(), &1.into()));
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(90), "{took:?}");
+    let told = good.seen()[0].at;
+    assert!(told < bad.seen()[0].at + Duration::from_secs(10) && started + took - told > Duration::from_secs(10), "{took:?}");
+}
+
+/// A receiver that accepts, is late, drops what came, or resets the connection after it; a program that is killed
+/// between any two steps: what arrives is what would have arrived without all that, with no more repeats than answers
+/// were lost and runs were killed (reliability.md section 8, "Alert ledger").
+#[test]
+fn whatever_goes_wrong_every_alert_arrives_and_repeats_are_counted() {
+    const POINTS: [&str; 6] = ["prepared", "renamed", "recorded", "alert-marked", "alert-sent", "alert-noted"];
+    // Accounts by round: what fal has not billed, or nothing. Matters begin, grow by more than a quarter, end, come back.
+    let rounds: [[Option<&str>; 4]; 4] = [
+        [Some("5.00"), Some("5.10"), None, None],
+        [Some("9.00"), Some("5.10"), Some("5.20"), None],
+        [None, Some("5.10"), Some("8.00"), Some("5.30")],
+        [Some("5.00"), None, Some("8.00"), Some("5.30")],
+    ];
+    let settings = |server: &FaultServer| format!("group_above = 100\n\n{}", webhook("hook", server));
+    let counted = |seen: &[Seen]| {
+        let mut counts: std::collections::BTreeMap<String, usize> = Default::default();
+        keys(seen).into_iter().for_each(|key| *counts.entry(key).or_default() += 1);
+        counts
+    };
+    let calm = accepting();
+    let oracle = World::new(4, &settings(&calm));
+    for round in &rounds {
+        oracle.unbilled(round);
+        assert_eq!(oracle.run(&[]).0, 0);
+    }
+    let expected = counted(&calm.seen());
+    assert!(expected.len() >= 8 && expected.values().all(|count| *count == 1), "{expected:?}");
+    for seed in [1u64, 2] {
+        let mixed = move |number: u64, of: u64| (number.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503) >> 7) % of;
+        let lost = std::sync::Arc::new(std::sync::Mutex::new((0u64, 0usize)));
+        let count = lost.clone();
+        let moody = FaultServer::start(move |_| {
+            let mut lost = count.lock().unwrap();
+            lost.0 += 1;
+            let steps = match mixed(lost.0, 6) {
+                0 => vec![Step::Close],
+                1 => vec![Step::Reset],
+                2 => [vec![Step::Wait(Duration::from_millis(150))], answer(200, &[], b"")].concat(),
+                _ => return answer(200, &[], b""),
+            };
+            lost.1 += usize::from(steps.len() == 1);
+            steps
+        });
+        let world = World::new(4, &settings(&moody));
+        let mut kills = 0;
+        for (number, round) in rounds.iter().enumerate() {
+            world.unbilled(round);
+            let point = POINTS[usize::try_from(mixed(number as u64 + 100, POINTS.len() as u64)).unwrap()];
+            let killed = world.command(&["run", "job.toml", "--quiet"]).env("TIEOUT_CRASH_AT", point).output().unwrap();
+            kills += usize::from(killed.status.signal() == Some(6));
+            // Until nothing waits any more.
+            let tries = (0..10).take_while(|_| world.run(&[]).1["queued"] != 0).count();
+            assert!(tries < 10, "seed {seed}: round {number} never ends");
+        }
+        let arrived = counted(&moody.seen());
+        let (expected, found): (Vec<&String>, Vec<&String>) = (expected.keys().collect(), arrived.keys().collect());
+        assert_eq!(found, expected, "seed {seed}");
+        let repeats: usize = arrived.values().map(|count| count - 1).sum();
+        let lost = lost.lock().unwrap().1;
+        assert!(kills > 0 && lost > 0 && repeats <= lost + kills, "seed {seed}: {repeats} repeats, {lost} lost, {kills} killed");
+    }
+}
+
 #[test]
 fn a_lost_state_is_rebuilt_without_telling_anything_again() {
     let server = accepting();
@@ -361,6 +506,88 @@ fn a_lost_state_is_rebuilt_without_telling_anything_again() {
     world.ledger(2, "error");
     assert_eq!((world.run(&[]).0, server.seen().len()), (0, 4));
     assert!(keys(&server.seen()[2..]).iter().all(|key| key.ends_with(".2.hook")));
+}
+
+/// Three nights without a new row of an account that the ledger goes on calling: its export stands still.
+#[test]
+fn an_account_that_brings_nothing_new_is_told_to_stand_still() {
+    let server = accepting();
+    let world = World::new(2, &webhook("hook", &server).replace("allow_private", "rules = [\"frozen\"]\nallow_private"));
+    let job = fs::read_to_string(world.path("job.toml")).unwrap();
+    let job = job.replace(&format!("as_of = \"{AS_OF}\"\n"), "").replace("to = \"2026-11-19\"\n", "");
+    fs::write(world.path("job.toml"), job.replace("\"2026-11-19\"]", "\"2026-12-01\"]")).unwrap();
+    let rows: Vec<String> = fs::read_to_string(world.path("ledger.csv")).unwrap().lines().map(str::to_string).collect();
+    let mut ledger = rows.join("\n");
+    let mut billed = [HEADER.to_string(), HEADER.to_string()];
+    for day in 16..=24 {
+        for (number, page) in billed.iter_mut().enumerate() {
+            let time = format!("2026-11-{day}T09:00:00Z");
+            ledger.push_str(&format!(
+                "\nmore-{day}-{number},1,{time},fal,fal-ai/flux/dev,more-{day}-{number},acme-{number:02},key-{number},growth,ok,1,0.025"
+            ));
+            // The first account's export ends with the 18th; somebody looks after it on the 23rd.
+            if number == 1 || day <= 18 || day == 23 {
+                page.push_str(&format!("\nmore-{day}-{number},fal-ai/flux/dev,{time},1,0.025,,0.025,0,0.025,,,key-{number},"));
+            }
+        }
+    }
+    fs::write(world.path("ledger.csv"), ledger + "\n").unwrap();
+    let until = |page: &str, day: u32| -> String {
+        page.lines()
+            .filter(|row| !row.starts_with("more-") || row[5..7].parse::<u32>().unwrap() <= day)
+            .fold(String::new(), |all, row| all + row + "\n")
+    };
+    let told = || server.seen().iter().map(|seen| body(seen)["notices"][0].clone()).collect::<Vec<Value>>();
+    for (date, firing) in [(18, 0), (19, 0), (20, 0), (21, 1), (22, 1), (24, 0)] {
+        for (number, page) in billed.iter().enumerate() {
+            fs::write(world.path(&format!("page-{number}.csv")), until(page, date - 1)).unwrap();
+        }
+        for _ in 0..2 {
+            world.run(&["--as-of", &format!("2026-11-{date}T06:00:00Z")]);
+        }
+        let published: Value = serde_json::from_slice(&fs::read(world.path("out/latest/alerts.json")).unwrap()).unwrap();
+        let frozen = published["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["rule"] == "frozen" && one["state"] == "firing")
+            .count();
+        assert_eq!(frozen, firing, "{date}: {published}");
+        let summary = fs::read_to_string(world.path("out/latest/summary.txt")).unwrap();
+        assert_eq!(summary.contains("fal acme-00: nothing new in "), firing == 1, "{date}: {summary}");
+    }
+    let told: Vec<String> =
+        told().iter().map(|one| ["title", "state"].map(|field| one[field].as_str().unwrap().to_string()).join(" | ")).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0], "fal acme-00: nothing new in 3 runs, since 2026-11-18 | firing");
+    assert!(told[1].starts_with("Frozen at fal acme-00") && told[1].ends_with("| resolved"), "{told:?}");
+}
+
+/// The list of what was told stays as long as the figures that it is about, and no longer.
+#[test]
+fn what_is_over_and_out_of_sight_leaves_the_manifest() {
+    let server = accepting();
+    let world = World::new(2, &webhook("hook", &server));
+    let job = fs::read_to_string(world.path("job.toml")).unwrap();
+    let job = job.replace(&format!("as_of = \"{AS_OF}\"\n"), "").replace("to = \"2026-11-19\"\n", "");
+    let job = job
+        .replace("[\"2026-11-16\", \"2026-11-19\"]", "[\"2026-11-01\", \"2027-02-01\"]")
+        .replace("from = \"2026-11-16\"\n", "trailing_days = 10\n");
+    fs::write(world.path("job.toml"), job).unwrap();
+    let listed = || {
+        let manifest = fs::read(world.path("out/latest/MANIFEST.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["alerts"].as_array().unwrap().len()
+    };
+    let run = |as_of: &str| world.run(&["--as-of", as_of]).1["new"].clone();
+    assert_eq!((run("2026-11-19T06:00:00Z"), listed()), (2.into(), 2));
+    // The days are over and out of the window: an end is told, and kept while it may be needed.
+    assert_eq!((run("2026-12-05T06:00:00Z"), listed(), server.seen().len()), (2.into(), 2, 4));
+    assert_eq!((run("2026-12-20T06:00:00Z"), listed()), (0.into(), 2));
+    assert_eq!((run("2027-01-20T06:00:00Z"), listed()), (0.into(), 0));
+    // Nor does a state that is lost tell anything again.
+    fs::remove_file(world.path("state/state.db")).unwrap();
+    assert_eq!((run("2027-01-20T06:00:00Z"), run("2027-01-21T06:00:00Z"), server.seen().len()), (0.into(), 0.into(), 4));
 }
 
 #[test]

@@ -118,12 +118,12 @@ fn the_watch_job_is_in_order() {
     // With every comment sign before a key taken out it is still in order.
     let text = read("jobs/watch.toml");
     let all = text.lines().map(|line| match line.strip_prefix("# ") {
-        Some(key) if key.contains(" = ") || key.starts_with("[[") => key.to_string(),
+        Some(key) if key.contains(" = ") || key.starts_with('[') => key.to_string(),
         _ => line.to_string(),
     });
     let all = all.collect::<Vec<_>>().join("\n");
     let job = tieout::job::parse(&file, &all, tieout::adapters::ADAPTERS).unwrap();
-    assert_eq!((job.alerts.channels.len(), job.alerts.dead_man.is_some()), (4, true));
+    assert_eq!((job.sources.len(), job.alerts.channels.len(), job.alerts.dead_man.is_some()), (2, 4, true));
 }
 
 /// Every finding that a row can show is explained, by its name.

@@ -19,15 +19,15 @@ use tieout::stages::savings::suppose::Supposed;
 use tieout::stages::savings::usage::{Usage, UsageDay, UsageKey};
 use tieout::stages::savings::{SavingsTerms, curves, of_usage};
 
-fn amount(text: &str) -> Amount {
+pub fn amount(text: &str) -> Amount {
     Amount::parse(text).unwrap()
 }
 
-fn days(from: &str, to: &str) -> Days {
+pub fn days(from: &str, to: &str) -> Days {
     Days { from: parse_day(from).unwrap(), to: parse_day(to).unwrap() }
 }
 
-fn reference(window: Days) -> Reference {
+pub fn reference(window: Days) -> Reference {
     Reference {
         names: Names::default(),
         teams: TeamMap::default(),
@@ -55,7 +55,7 @@ fn plan(credit: &str, fee: &str) -> Plan {
     }
 }
 
-fn agreement(plan: Plan) -> Agreement {
+pub fn agreement(plan: Plan) -> Agreement {
     Agreement {
         plan,
         team: None,
@@ -71,7 +71,7 @@ fn agreement(plan: Plan) -> Agreement {
     }
 }
 
-fn used(team: &str, model: &str, day: &str, funding: Funding, images: i64, list: &str) -> Usage {
+pub fn used(team: &str, model: &str, day: &str, funding: Funding, images: i64, list: &str) -> Usage {
     let day = parse_day(day).unwrap();
     let key = UsageKey {
         month: month_start(day),
@@ -95,16 +95,16 @@ fn used(team: &str, model: &str, day: &str, funding: Funding, images: i64, list:
     Usage { key, days: BTreeMap::from([(day, on_day)]) }
 }
 
-fn terms(agreements: Vec<Agreement>) -> SavingsTerms {
+pub fn terms(agreements: Vec<Agreement>) -> SavingsTerms {
     SavingsTerms { agreements, ..SavingsTerms::default() }
 }
 
-fn row<'a>(savings: &'a Savings, team: &str, provider: &str, model: &str) -> &'a Saving {
+pub fn row<'a>(savings: &'a Savings, team: &str, provider: &str, model: &str) -> &'a Saving {
     let mut rows = savings.rows.iter();
     rows.find(|row| (row.team.as_str(), row.provider.as_str(), row.model.as_str()) == (team, provider, model)).unwrap()
 }
 
-fn figures(saving: &Saving) -> &Compared {
+pub fn figures(saving: &Saving) -> &Compared {
     saving.compared.as_ref().unwrap()
 }
 

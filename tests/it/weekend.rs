@@ -2,7 +2,8 @@
 //! (contract 4.7). Hourly runs and the nights between them share one store and one incident.
 
 use crate::fault_server::{FaultServer, Seen, answer};
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveTime, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs;
@@ -26,6 +27,64 @@ fn calls() -> Vec<(DateTime<Utc>, &'static str)> {
     }
     calls.sort();
     calls
+}
+
+/// A weekend's loop: when it began and ended, and where the clock is.
+struct Weekend {
+    zone: Tz,
+    begin: DateTime<Utc>,
+    end: DateTime<Utc>,
+    holidays: Vec<&'static str>,
+}
+
+impl Weekend {
+    /// From Friday 20:00 to the next working morning at 9:00, by the local clock.
+    fn of(zone: Tz, friday: &str, holidays: &[&'static str], morning: &str) -> Weekend {
+        let at = |day: &str, hour| {
+            let time = NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
+            zone.from_local_datetime(&day.parse::<NaiveDate>().unwrap().and_time(time)).earliest().unwrap().with_timezone(&Utc)
+        };
+        Weekend { zone, begin: at(friday, 20), end: at(morning, 9), holidays: holidays.to_vec() }
+    }
+
+    /// A company that works by day at fal and at all hours at openai, and the loop: 400 over the weekend.
+    fn write(&self, dir: &Path, hook: &str) {
+        let mut rows = vec!["request_id,attempt,started_at,provider,model,api_key_id,team,status,expected_cost".to_string()];
+        let mut call = |at: DateTime<Utc>, who: &str, cents: i64, tail: &str| {
+            let (number, at) = (rows.len(), at.format("%Y-%m-%dT%H:%M:%SZ"));
+            rows.push(format!("call-{number},1,{at},{who},ok,{}.{:02}{tail}", cents / 100, cents % 100));
+        };
+        let mixed = |hour: DateTime<Utc>| (hour.timestamp() / 3_600).wrapping_mul(2_654_435_761).rem_euclid(1_000_003) % 60;
+        let mut hour = self.begin.date_naive().and_time(NaiveTime::MIN).and_utc() - Duration::days(34);
+        while hour < self.end + Duration::hours(30) {
+            let local = hour.with_timezone(&self.zone);
+            if local.weekday().num_days_from_monday() < 5 && (8..19).contains(&local.hour()) && hour < self.begin {
+                call(hour + Duration::minutes(7), "fal,fal-ai/veo3,key-loop,studio", 20 + mixed(hour), "");
+            }
+            call(hour + Duration::minutes(9), "openai,gpt-5.4,key-growth,growth", 80 + mixed(hour), "");
+            hour += Duration::hours(1);
+        }
+        let mut hour = self.begin;
+        while hour < self.end {
+            call(hour + Duration::minutes(10), "fal,fal-ai/veo3,key-loop,studio", 655, "7377");
+            hour += Duration::hours(1);
+        }
+        fs::write(dir.join("ledger.csv"), rows.join("\n") + "\n").unwrap();
+        let holidays: Vec<String> = self.holidays.iter().map(|day| format!("\"{day}\"")).collect();
+        let common = format!(
+            "time_zone = \"{}\"\nstate = \"state\"\n\n[[ledger]]\nname = \"app\"\nfiles = [\"ledger.csv\"]\n\n[spikes]\n\
+             holidays = [{}]\n\n[alerts]\n\n[[alerts.channel]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"{hook}\"\n\
+             allow_private = true\nrules = [\"spike\"]\n\n",
+            self.zone,
+            holidays.join(", ")
+        );
+        fs::write(dir.join("watch.toml"), format!("name = \"watch\"\nkind = \"watch\"\noutput = \"watch\"\n{common}")).unwrap();
+        // The night has a provider whose days never came.
+        let page = "request_id,endpoint_id,timestamp,output_units,unit_price,percent_discount,cost_subtotal,cost_discount,cost_total,cost_estimate_nano_usd,auth_method,api_key_id,login_username\n";
+        fs::write(dir.join("page.csv"), page).unwrap();
+        let source = "[[source]]\nprovider = \"fal\"\naccount = \"acme\"\n\n[[source.pull]]\nfiles = [\"page.csv\"]\n";
+        fs::write(dir.join("nightly.toml"), format!("name = \"nightly\"\noutput = \"out\"\n{common}{source}")).unwrap();
+    }
 }
 
 fn write_world(dir: &Path, hook: &str) {
@@ -123,5 +182,64 @@ fn the_friday_spike_is_one_alert_and_one_end_through_the_weekend() {
     for out in ["watch", "out"] {
         let verified = Command::new(env!("CARGO_BIN_EXE_tieout")).current_dir(dir.path()).args(["verify", out]).output().unwrap();
         assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+}
+
+/// The decisive hours of the same weekend on both Sundays on which the clock is changed, in three zones, one of which
+/// changes it by half an hour; in a zone that is half an hour off; at year end; and with a holiday on Monday.
+#[test]
+fn the_weekend_is_told_once_in_every_zone_and_season() {
+    use chrono_tz::{America::New_York, Asia::Kolkata, Australia::Lord_Howe, Europe::Berlin};
+    for weekend in [
+        Weekend::of(Berlin, "2026-10-23", &[], "2026-10-26"),
+        Weekend::of(Berlin, "2026-03-27", &[], "2026-03-30"),
+        Weekend::of(New_York, "2026-10-30", &[], "2026-11-02"),
+        Weekend::of(New_York, "2026-03-06", &[], "2026-03-09"),
+        Weekend::of(Lord_Howe, "2026-10-02", &[], "2026-10-05"),
+        Weekend::of(Lord_Howe, "2026-04-03", &[], "2026-04-06"),
+        Weekend::of(Kolkata, "2026-11-13", &[], "2026-11-16"),
+        Weekend::of(Berlin, "2027-12-31", &[], "2028-01-03"),
+        Weekend::of(Berlin, "2026-04-03", &["2026-04-06"], "2026-04-07"),
+    ] {
+        let Weekend { zone, begin, end, .. } = weekend;
+        let place = format!("{zone} {begin}");
+        let dir = tempfile::tempdir().unwrap();
+        let server = FaultServer::start(|_| answer(200, &[], b""));
+        weekend.write(dir.path(), &server.url());
+        let told = |job: &str, now: DateTime<Utc>| {
+            let before = server.seen().len();
+            run(dir.path(), job, now);
+            server.seen().split_off(before).iter().map(notice).collect::<Vec<Value>>()
+        };
+        let text = |notice: &Value, field: &str| notice[field].as_str().unwrap_or_default().to_string();
+        // Hours of the ledger are those of UTC: where the clock is half an hour off the first full one is later.
+        let full = begin + Duration::minutes(i64::from(60 - begin.minute()) % 60) + Duration::hours(1);
+        assert_eq!(told("watch.toml", begin), Vec::<Value>::new(), "{place}: before");
+        let [fired] = told("watch.toml", full + Duration::minutes(5)).try_into().unwrap_or_else(|all| panic!("{place}: {all:?}"));
+        assert_eq!(
+            [text(&fired, "provider"), text(&fired, "team"), text(&fired, "api_key_id")],
+            ["fal", "studio", "key-loop"],
+            "{place}"
+        );
+        assert_eq!(text(&fired, "projected_until"), end.format("%Y-%m-%dT%H:%M:%SZ").to_string(), "{place}");
+        let projected: i64 = text(&fired, "projected").split('.').next().unwrap().parse().unwrap();
+        let bill = 6_557_377 * (end - begin).num_minutes() / 60 / 1_000_000;
+        assert!(10 * (projected - bill).abs() <= bill, "{place}: projected {projected}, is {bill}");
+        // Around midnight, around the hours in which clocks are changed, and on the last evening; nights between them.
+        let sunday = (begin + Duration::hours(28)).date_naive().succ_opt().unwrap().and_time(NaiveTime::MIN).and_utc();
+        for (job, now) in [
+            ("watch.toml", begin + Duration::hours(5)),
+            ("nightly.toml", sunday - Duration::hours(17)),
+            ("watch.toml", sunday + Duration::minutes(65)),
+            ("watch.toml", sunday + Duration::minutes(125)),
+            ("watch.toml", sunday + Duration::minutes(425)),
+            ("nightly.toml", end - Duration::hours(3)),
+            ("watch.toml", end + Duration::minutes(5)),
+        ] {
+            assert_eq!(told(job, now), Vec::<Value>::new(), "{place}: {job} at {now}");
+        }
+        let [ended] = told("watch.toml", end + Duration::hours(7)).try_into().unwrap_or_else(|all| panic!("{place}: {all:?}"));
+        assert_eq!((text(&ended, "cause"), &ended["key"]), ("over".to_string(), &fired["key"]), "{place}");
+        assert_eq!(told("nightly.toml", end + Duration::hours(24)), Vec::<Value>::new(), "{place}");
     }
 }

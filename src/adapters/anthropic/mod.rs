@@ -11,7 +11,7 @@ mod requests;
 mod usage;
 mod words;
 
-use super::request::{Account, Limits, Request};
+use super::request::{Account, Hours, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::names::Named;
 use crate::domain::period::Days;
@@ -125,6 +125,10 @@ impl Adapter for Anthropic {
 
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         requests::requests(account, days)
+    }
+
+    fn hourly(&self, account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+        requests::hourly(account, hours)
     }
 
     fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {

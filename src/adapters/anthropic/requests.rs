@@ -2,7 +2,7 @@
 //! where the job names it (the provider's sheet, section 2).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, last_day, rfc3339};
+use super::super::request::{Account, Auth, Hours, Limits, Request, instant, last_day, rfc3339};
 use super::{API_KEYS, CLAUDE_CODE, COST, USAGE, WORKSPACES};
 use crate::domain::period::Days;
 use chrono::Duration;
@@ -50,6 +50,14 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     Ok(found)
 }
 
+/// Message usage by the hour; costs are told by the day only. A page has a day of hours (the sheet, section 2.1).
+pub(super) fn hourly(account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+    let usage = requests(account, hours.days())?.into_iter().filter(|request| request.report == USAGE.name);
+    let by_hour =
+        |request: Request| request.turned("ending_at", instant(hours.until)).turned("bucket_width", "1h").turned("limit", 24);
+    Ok(usage.map(by_hour).collect())
+}
+
 fn get(report: &'static str, path: &str, days: Days) -> Request {
     let request = Request::get(report, days, ORIGIN, format!("/v1/organizations/{path}"), Auth::Header("x-api-key"));
     Request { headers: vec![("anthropic-version", "2023-06-01".to_string())], ..request }
@@ -65,7 +73,7 @@ mod tests {
     use super::super::super::{Adapter, Page};
     use super::super::Anthropic;
     use super::*;
-    use crate::adapters::request::tests::{asked, days, settings, url};
+    use crate::adapters::request::tests::{asked, asked_hourly, days, settings, url};
 
     #[test]
     fn cost_and_usage_are_asked_with_all_dimensions() {
@@ -86,6 +94,17 @@ mod tests {
             assert_eq!(request.auth, Auth::Header("x-api-key"));
             assert_eq!(request.headers, [("anthropic-version", "2023-06-01".to_string())]);
         }
+    }
+
+    #[test]
+    fn message_usage_alone_is_asked_by_the_hour() {
+        let urls: Vec<String> = asked_hourly(&Anthropic, &[]).iter().map(url).collect();
+        assert_eq!(
+            urls,
+            ["GET https://api.anthropic.com/v1/organizations/usage_report/messages?starting_at=2026-11-17T00:00:00Z\
+              &group_by[]=api_key_id&group_by[]=workspace_id&group_by[]=model&group_by[]=service_tier&group_by[]=context_window\
+              &ending_at=2026-11-18T19:00:00Z&bucket_width=1h&limit=24"]
+        );
     }
 
     #[test]

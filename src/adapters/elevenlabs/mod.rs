@@ -13,7 +13,7 @@ mod names;
 mod requests;
 mod table;
 
-use super::request::{Account, Limits, Request};
+use super::request::{Account, Hours, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::names::Named;
 use crate::domain::period::Days;
@@ -82,6 +82,10 @@ impl Adapter for ElevenLabs {
 
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         requests::requests(account, days)
+    }
+
+    fn hourly(&self, account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+        requests::hourly(account, hours)
     }
 
     fn names(&self, page: &Page<'_>) -> Result<Vec<Named>, BadPage> {

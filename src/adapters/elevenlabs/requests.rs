@@ -1,10 +1,11 @@
 //! What ElevenLabs is asked: the workspace's analytics by product, model and key, the history of generations
 //! where the job names it, and the list of keys (the provider's sheet, section 1).
 
-use super::super::request::{Account, Auth, Limits, Request, last_day, midnight, pieces};
+use super::super::request::{Account, Auth, Hours, Limits, Request, last_day, midnight, pieces};
 use super::super::{BadPage, Page, fields};
 use super::{ANALYTICS, HISTORY, SERVICE_ACCOUNTS};
 use crate::domain::period::Days;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 /// The global host. Data of a residency workspace is only on a host of its own, which the job names.
@@ -21,6 +22,21 @@ pub(super) const LIMITS: Limits = Limits {
 };
 
 pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
+    let mut found = in_buckets(account, days, midnight(days.to), 86_400)?;
+    if account.wants_names()? {
+        let auth = Auth::Header("xi-api-key");
+        found.push(Request::get(SERVICE_ACCOUNTS.name, last_day(days), ORIGIN, "/v1/service-accounts", auth));
+    }
+    Ok(found)
+}
+
+/// Both reports are as fine as an hour.
+pub(super) fn hourly(account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+    in_buckets(account, hours.days(), hours.until, 3_600)
+}
+
+/// Analytics in buckets of so many seconds, and the history, until an instant of the last day.
+fn in_buckets(account: &Account<'_>, days: Days, until: DateTime<Utc>, seconds: u32) -> Result<Vec<Request>, BadPage> {
     // Both count credits: the history only where no key may read the analytics.
     let chosen = account.chosen(&[(ANALYTICS.name, true), (HISTORY.name, false)])?;
     let auth = Auth::Header("xi-api-key");
@@ -29,15 +45,15 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
         for days in pieces(days, ANALYTICS_DAYS) {
             let body = json!({
                 "start_time": midnight(days.from).timestamp_millis(),
-                "end_time": midnight(days.to).timestamp_millis(),
-                "interval_seconds": 86_400,
+                "end_time": midnight(days.to).min(until).timestamp_millis(),
+                "interval_seconds": seconds,
                 "group_by": GROUPS,
                 "time_zone": "UTC",
             });
             let path = "/v1/workspace/analytics/query/usage-by-product-over-time";
             let request = Request::post(ANALYTICS.name, days, ORIGIN, path, auth, &body);
             let mut group_by: Vec<String> = GROUPS.iter().map(|name| name.to_string()).collect();
-            group_by.push("interval_seconds=86400".to_string());
+            group_by.push(format!("interval_seconds={seconds}"));
             found.push(Request { group_by, ..request });
         }
     }
@@ -45,11 +61,8 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
         let request = Request::get(HISTORY.name, days, ORIGIN, "/v1/history", auth)
             .with("page_size", 1000)
             .with("date_after_unix", midnight(days.from).timestamp())
-            .with("date_before_unix", midnight(days.to).timestamp());
+            .with("date_before_unix", until.timestamp());
         found.push(request);
-    }
-    if account.wants_names()? {
-        found.push(Request::get(SERVICE_ACCOUNTS.name, last_day(days), ORIGIN, "/v1/service-accounts", auth));
     }
     Ok(found)
 }
@@ -68,7 +81,7 @@ mod tests {
     use super::super::super::Adapter;
     use super::super::ElevenLabs;
     use super::*;
-    use crate::adapters::request::tests::{asked, days, settings, url};
+    use crate::adapters::request::tests::{asked, asked_hourly, days, settings, url};
 
     #[test]
     fn analytics_are_asked_in_milliseconds_by_utc_days() {
@@ -87,6 +100,18 @@ mod tests {
             })
         );
         assert!(requests[1].group_by.contains(&"interval_seconds=86400".to_string()));
+    }
+
+    #[test]
+    fn both_reports_are_asked_by_the_hour() {
+        let requests = asked_hourly(&ElevenLabs, &[("reports", "analytics history")]);
+        let body: serde_json::Value = serde_json::from_str(requests[0].body.as_deref().unwrap()).unwrap();
+        let expected = (json!(1_794_873_600_000_i64), json!(1_795_028_400_000_i64), json!(3600));
+        assert_eq!((body["start_time"].clone(), body["end_time"].clone(), body["interval_seconds"].clone()), expected);
+        assert!(requests[0].group_by.contains(&"interval_seconds=3600".to_string()));
+        let history =
+            "GET https://api.elevenlabs.io/v1/history?page_size=1000&date_after_unix=1794873600&date_before_unix=1795028400";
+        assert_eq!((requests.len(), url(&requests[1])), (2, history.to_string()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod lists;
 mod requests;
 mod usage;
 
-use super::request::{Account, Limits, Request};
+use super::request::{Account, Hours, Limits, Request};
 use super::{Adapter, BadPage, Columns, Measures, Page, Report, fields};
 use crate::domain::names::Named;
 use crate::domain::period::{Days, parse_instant};
@@ -98,6 +98,10 @@ impl Adapter for Fal {
 
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         requests::requests(account, days)
+    }
+
+    fn hourly(&self, account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+        requests::hourly(account, hours)
     }
 
     fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {

@@ -2,7 +2,7 @@
 //! prices, names of keys (the provider's sheet, section 1). Windows are closed, because rows that arrive would shift the pages (section 4, trap 3).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, last_day, pieces, rfc3339};
+use super::super::request::{Account, Auth, Hours, Limits, Request, instant, last_day, pieces, rfc3339};
 use super::{BALANCE, EVENTS, KEYS, ORGANIZATION, PRICING, USAGE};
 use crate::domain::period::Days;
 
@@ -72,12 +72,18 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     Ok(found)
 }
 
+/// Billing events, until the last full hour.
+pub(super) fn hourly(account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+    let events = requests(account, hours.days())?.into_iter().filter(|request| request.report == EVENTS.name);
+    Ok(events.map(|request| request.turned("end", instant(hours.end_of(request.days)))).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::{Adapter, Page};
     use super::super::Fal;
     use super::*;
-    use crate::adapters::request::tests::{asked, days, settings, url};
+    use crate::adapters::request::tests::{asked, asked_hourly, days, settings, url};
 
     #[test]
     fn events_and_daily_usage_are_asked_over_a_closed_window() {
@@ -89,6 +95,16 @@ mod tests {
                 "GET https://api.fal.ai/v1/models/usage?start=2026-11-01T00:00:00Z&end=2026-11-19T00:00:00Z&timezone=UTC\
                  &timeframe=day&bound_to_timeframe=false&expand=time_series,auth_method_structured",
             ]
+        );
+    }
+
+    #[test]
+    fn events_alone_are_asked_up_to_the_hour() {
+        let urls: Vec<String> = asked_hourly(&Fal, &[]).iter().map(url).collect();
+        assert_eq!(
+            urls,
+            ["GET https://api.fal.ai/v1/models/billing-events?start=2026-11-17T00:00:00Z&expand=auth_method_structured\
+              &limit=10000&end=2026-11-18T19:00:00Z"]
         );
     }
 

@@ -4,7 +4,7 @@
 mod balance;
 mod requests;
 
-use super::request::{Account, Limits, Request};
+use super::request::{Account, Hours, Limits, Request};
 use super::{Adapter, BadPage, Measures, Page, Report, fields};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{Days, from_unix};
@@ -101,6 +101,10 @@ impl Adapter for HeyGen {
 
     fn requests(&self, account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
         requests::requests(account, days)
+    }
+
+    fn hourly(&self, account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+        requests::hourly(account, hours)
     }
 
     fn next(&self, asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {

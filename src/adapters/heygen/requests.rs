@@ -1,7 +1,7 @@
 //! What HeyGen is asked: its three lists of jobs, newest first, until they are older than the window (the
 //! provider's sheet, section 1). No list can be asked for days.
 
-use super::super::request::{Account, Auth, Limits, Request, last_day, midnight};
+use super::super::request::{Account, Auth, Hours, Limits, Request, last_day, midnight};
 use super::super::{BadPage, Page, fields};
 use super::{BALANCE, LIPSYNCS, TRANSLATIONS, VIDEOS, jobs, made};
 use crate::domain::period::Days;
@@ -35,6 +35,13 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     Ok(chosen.into_iter().map(ask).collect())
 }
 
+/// The lists: each of their jobs has its instant.
+pub(super) fn hourly(account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+    let asked = requests(account, hours.days())?.into_iter();
+    let lists = [VIDEOS.name, TRANSLATIONS.name, LIPSYNCS.name];
+    Ok(asked.filter(|request| lists.contains(&request.report)).collect())
+}
+
 /// Goes on while the oldest job of the page was made inside the window, or when nobody can tell.
 pub(super) fn next(asked: &Request, page: &Page<'_>) -> Result<Option<Request>, BadPage> {
     if asked.report == BALANCE.name {
@@ -52,7 +59,7 @@ mod tests {
     use super::super::super::Adapter;
     use super::super::HeyGen;
     use super::*;
-    use crate::adapters::request::tests::{asked, days, settings, url};
+    use crate::adapters::request::tests::{asked, asked_hourly, days, settings, url};
 
     #[test]
     fn the_three_lists_are_asked_from_their_newest_job() {
@@ -72,6 +79,13 @@ mod tests {
     fn the_balance_is_asked_on_demand() {
         let urls = asked(&HeyGen, &[("reports", "balance")], days("2026-11-01", "2026-11-19"));
         assert_eq!(urls, ["GET https://api.heygen.com/v3/users/me"]);
+    }
+
+    #[test]
+    fn the_lists_have_instants_and_the_balance_has_none() {
+        let reports = |pairs| asked_hourly(&HeyGen, pairs).iter().map(|request| request.report).collect::<Vec<_>>();
+        assert_eq!(reports(&[]), ["videos", "video_translations", "lipsyncs"]);
+        assert_eq!(reports(&[("reports", "videos balance")]), ["videos"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! sheet, section 2).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, midnight};
+use super::super::request::{Account, Auth, Hours, Limits, Request, midnight};
 use crate::domain::period::Days;
 use chrono::NaiveDate;
 
@@ -66,6 +66,14 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     Ok(found)
 }
 
+/// Usage by the hour; costs are told by the day only (the sheet, section 2). A page has at most 168 hours.
+pub(super) fn hourly(account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+    let usage = requests(account, hours.days())?.into_iter().filter(|request| request.report.starts_with("usage_"));
+    let by_hour =
+        |request: Request| request.turned("end_time", hours.until.timestamp()).turned("bucket_width", "1h").turned("limit", 168);
+    Ok(usage.map(by_hour).collect())
+}
+
 fn request(endpoint: &Endpoint, days: Days, keyed: bool) -> Request {
     let group_by: Vec<&str> = endpoint.group_by.iter().copied().filter(|name| keyed || *name != "api_key_id").collect();
     let path = format!("/v1/organization/{}{}", if endpoint.report == "costs" { "" } else { "usage/" }, endpoint.path);
@@ -83,7 +91,7 @@ mod tests {
     use super::super::super::{Adapter, Page};
     use super::super::OpenAi;
     use super::*;
-    use crate::adapters::request::tests::{asked, days, settings, url};
+    use crate::adapters::request::tests::{asked, asked_hourly, days, settings, url};
 
     #[test]
     fn costs_and_usage_are_asked_by_whole_utc_days() {
@@ -113,6 +121,20 @@ mod tests {
         let settings = settings(&[("reports", "cost")]);
         let bad = OpenAi.requests(&Account { name: "a", settings: &settings }, days("2026-11-01", "2026-11-02")).unwrap_err();
         assert!(bad.what.contains("\"cost\"") && bad.hint.contains("usage_images"), "{bad:?}");
+    }
+
+    #[test]
+    fn usage_is_asked_by_the_hour_and_costs_are_not() {
+        let urls: Vec<String> = asked_hourly(&OpenAi, &[]).iter().map(url).collect();
+        assert_eq!(urls.len(), 10);
+        assert_eq!(
+            urls[0],
+            "GET https://api.openai.com/v1/organization/usage/completions?start_time=1794873600&group_by[]=project_id\
+             &group_by[]=api_key_id&group_by[]=model&group_by[]=batch&group_by[]=service_tier&end_time=1795028400\
+             &bucket_width=1h&limit=168"
+        );
+        assert_eq!(asked_hourly(&OpenAi, &[("reports", "costs usage_images"), ("names", "yes")]).len(), 1);
+        assert_eq!(asked_hourly(&OpenAi, &[("reports", "costs")]), []);
     }
 
     #[test]

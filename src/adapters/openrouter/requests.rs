@@ -2,10 +2,10 @@
 //! the job names, and lists of names (the provider's sheet, section 2).
 
 use super::super::BadPage;
-use super::super::request::{Account, Auth, Limits, Request, last_day, pieces, rfc3339};
+use super::super::request::{Account, Auth, Hours, Limits, Request, instant, last_day, midnight, pieces, rfc3339};
 use super::{ACTIVITY, ANALYTICS, CREDITS, GENERATION, names};
 use crate::domain::period::Days;
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use serde_json::json;
 
 const ORIGIN: &str = "https://openrouter.ai";
@@ -24,9 +24,7 @@ pub(super) const LIMITS: Limits = Limits {
 
 pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>, BadPage> {
     let ids = account.words("generations");
-    let by_id = !ids.is_empty();
-    let known = [(ACTIVITY.name, true), (ANALYTICS.name, true), (GENERATION.name, by_id), (CREDITS.name, true)];
-    let chosen = account.chosen(&known)?;
+    let chosen = chosen(account)?;
     let mut found = Vec::new();
     if chosen.contains(&ACTIVITY.name) {
         let from = days.from.max(days.to - Duration::days(ACTIVITY_DAYS));
@@ -37,7 +35,7 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
         }
     }
     if chosen.contains(&ANALYTICS.name) {
-        found.extend(pieces(days, ANALYTICS_DAYS).into_iter().map(analytics));
+        found.extend(pieces(days, ANALYTICS_DAYS).into_iter().map(|days| analytics(days, midnight(days.to), "day")));
     }
     if chosen.contains(&GENERATION.name) {
         if ids.is_empty() {
@@ -61,15 +59,28 @@ pub(super) fn requests(account: &Account<'_>, days: Days) -> Result<Vec<Request>
     Ok(found)
 }
 
-fn analytics(days: Days) -> Request {
+fn chosen(account: &Account<'_>) -> Result<Vec<&'static str>, BadPage> {
+    let has_ids = !account.words("generations").is_empty();
+    account.chosen(&[(ACTIVITY.name, true), (ANALYTICS.name, true), (GENERATION.name, has_ids), (CREDITS.name, true)])
+}
+
+/// Analytics by the hour, a day at a time, so that no answer has more rows than fit.
+pub(super) fn hourly(account: &Account<'_>, hours: Hours) -> Result<Vec<Request>, BadPage> {
+    if !chosen(account)?.contains(&ANALYTICS.name) {
+        return Ok(Vec::new());
+    }
+    Ok(pieces(hours.days(), 1).into_iter().map(|day| analytics(day, hours.end_of(day), "hour")).collect())
+}
+
+fn analytics(days: Days, end: DateTime<Utc>, granularity: &str) -> Request {
     let body = json!({
         "metrics": [
             "credits_usage", "byok_usage", "byok_request_count", "tokens_prompt", "tokens_completion", "reasoning_tokens",
             "cached_tokens", "request_count",
         ],
         "dimensions": ["api_key_id", "model"],
-        "granularity": "day",
-        "time_range": { "start": rfc3339(days.from), "end": rfc3339(days.to) },
+        "granularity": granularity,
+        "time_range": { "start": rfc3339(days.from), "end": instant(end) },
         "limit": ROWS_MAX,
     });
     let request = Request::post(ANALYTICS.name, days, ORIGIN, "/api/v1/analytics/query", Auth::Bearer, &body);
@@ -81,7 +92,7 @@ mod tests {
     use super::super::super::Adapter;
     use super::super::OpenRouter;
     use super::*;
-    use crate::adapters::request::tests::{asked, days, settings, url};
+    use crate::adapters::request::tests::{asked, asked_hourly, days, settings, url};
 
     #[test]
     fn activity_is_asked_by_day_and_no_further_back_than_thirty_days() {
@@ -108,6 +119,22 @@ mod tests {
             (&json!(["api_key_id", "model"]), &json!("day"), &json!(10000))
         );
         assert!(body["metrics"].as_array().unwrap().contains(&json!("credits_usage")));
+    }
+
+    #[test]
+    fn analytics_are_asked_by_the_hour_a_day_at_a_time() {
+        let requests = asked_hourly(&OpenRouter, &[]);
+        let bodies: Vec<serde_json::Value> =
+            requests.iter().map(|request| serde_json::from_str(request.body.as_deref().unwrap()).unwrap()).collect();
+        assert!(bodies.iter().all(|body| body["granularity"] == "hour"), "{bodies:?}");
+        assert_eq!(
+            bodies.iter().map(|body| body["time_range"].clone()).collect::<Vec<_>>(),
+            [
+                json!({ "start": "2026-11-17T00:00:00Z", "end": "2026-11-18T00:00:00Z" }),
+                json!({ "start": "2026-11-18T00:00:00Z", "end": "2026-11-18T19:00:00Z" }),
+            ]
+        );
+        assert_eq!(asked_hourly(&OpenRouter, &[("reports", "activity")]), []);
     }
 
     #[test]

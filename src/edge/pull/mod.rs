@@ -24,7 +24,7 @@ use caller::Caller;
 use chain::{Asker, Counts, Stopped};
 use chrono::NaiveDate;
 use plan::{Asked, Group};
-pub use plan::{Moments, endpoints};
+pub use plan::{Moments, endpoints, full_hour};
 use raw::RawStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -280,7 +280,7 @@ pub fn overdue(job: &Job, moments: &Moments, state: &mut State) -> Result<BTreeS
         let (Some(api), Some(adapter)) = (&source.api, adapters::find(&source.provider)) else { continue };
         let owner = Owner { provider: source.provider.clone(), account: source.account.clone() };
         let trailing = plan::trailing(adapter, api);
-        let wanted = endpoints(job, source, moments.window)?;
+        let wanted = endpoints(job, source, moments)?;
         for slice in state.slices(&owner, moments.window)? {
             let is_list = adapters::is_list(&owner.provider, &slice.endpoint);
             let is_wanted = wanted.contains(slice.endpoint.as_str()) && !is_list;
@@ -320,10 +320,11 @@ pub fn try_credentials(job: &Job, moments: &Moments, secrets: &Secrets, until: I
     let failed = |error: std::io::Error| Fault::new(ExitCode::IoErr, "", format!("cannot start a thread: {error}"), "run again");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let last = moments.window.to.pred_opt().unwrap_or(moments.window.from);
+    let last = Days { from: last, to: moments.window.to };
     for source in &job.sources {
         let (Some(api), Some(adapter)) = (&source.api, adapters::find(&source.provider)) else { continue };
         let place = plan::place(job, source);
-        let requests = plan::requests(adapter, source, api, Days { from: last, to: moments.window.to }, &place)?;
+        let requests = plan::requests(adapter, source, api, (last, moments.hours), &place)?;
         let (Some(request), Some(secret)) = (requests.first(), secrets.get(&secret_key(&api.secret))) else { continue };
         let asked = runtime.block_on(async {
             let client = Client::new(&job.limits, http::gate(), place.clone())?;

@@ -2,13 +2,16 @@
 
 use super::super::state::State;
 use super::super::state::slices::{Owner, SliceRow};
-use crate::adapters::request::{Account, Request};
+use crate::adapters::request::{Account, Hours, Request, midnight};
 use crate::adapters::{self, Adapter};
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::Days;
 use crate::job::{Api, Job, Source};
-use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Days before the as-of day whose hours are asked again between the nights: what is later than that the night finds.
+const TRAILING_OF_HOURS: u32 = 1;
 
 /// Chains of pages that speak for the same days of a report: they land together or not at all.
 #[derive(Clone, Debug)]
@@ -39,6 +42,28 @@ pub struct Moments {
     pub as_of: DateTime<Utc>,
     /// The clock's.
     pub now: DateTime<Utc>,
+    /// The end of the last full hour, where only what is told by the hour is asked: between the nights. Days, where
+    /// absent.
+    pub hours: Option<DateTime<Utc>>,
+}
+
+impl Moments {
+    /// The days that can be asked for: those of the window, as far as an hour of them is over.
+    fn days(&self) -> Days {
+        let hours = self.hours.map(|until| Hours { from: self.window.from, until });
+        hours.map_or(self.window, |hours| Days { from: self.window.from, to: hours.days().to.min(self.window.to) })
+    }
+
+    /// Nothing newer can be asked for of a day than what was fetched then.
+    fn knows(&self, slice: &SliceRow) -> bool {
+        let end = midnight(slice.day + Duration::days(1));
+        full_hour(slice.as_of) >= self.hours.map_or(end, |until| end.min(until))
+    }
+}
+
+/// The full hour at or before an instant.
+pub fn full_hour(at: DateTime<Utc>) -> DateTime<Utc> {
+    at - Duration::seconds(at.timestamp().rem_euclid(3600)) - Duration::nanoseconds(i64::from(at.timestamp_subsec_nanos()))
 }
 
 /// What to ask for a source; `None` where the job has only files of it.
@@ -52,23 +77,25 @@ pub fn of_source<'j>(job: &'j Job, source: &'j Source, state: &mut State, moment
     let adapter = adapters::find(&source.provider)
         .ok_or_else(|| Fault::new(ExitCode::Internal, place.clone(), "there is no adapter for it", "report this as a bug"))?;
     let owner = Owner { provider: source.provider.clone(), account: source.account.clone() };
-    let slices = state.slices(&owner, moments.window)?;
+    let span = moments.days();
+    let slices = state.slices(&owner, span)?;
     let known: BTreeMap<(&str, NaiveDate), &SliceRow> =
         slices.iter().map(|slice| ((slice.endpoint.as_str(), slice.day), slice)).collect();
-    let trailing = trailing(adapter, api);
-    let all = groups(requests(adapter, source, api, moments.window, &place)?);
+    let trailing = if moments.hours.is_some() { TRAILING_OF_HOURS } else { trailing(adapter, api) };
+    let ask = |days: Days| requests(adapter, source, api, (days, moments.hours), &place);
+    let all = if span.from < span.to { groups(ask(span)?) } else { Vec::new() };
     let due = |group: &Group, day: &NaiveDate| known.get(&(group.report, *day)).is_none_or(|slice| is_due(slice, trailing));
     let first = all.iter().flat_map(|group| group.days.iter().filter(|day| due(group, day))).min().copied();
     let Some(first) = first else {
         return Ok(Some(Asked { adapter, api, owner, place, groups: Vec::new(), reused: all.len() }));
     };
-    let days = Days { from: first.max(moments.window.from), to: moments.window.to };
-    let (mut groups, mut reused) = (groups(requests(adapter, source, api, days, &place)?), 0);
+    let days = Days { from: first.max(span.from), to: span.to };
+    let (mut groups, mut reused) = (groups(ask(days)?), 0);
     groups.retain(|group| {
         let fresh = |day: &NaiveDate| {
             known.get(&(group.report, *day)).is_some_and(|slice| {
                 let age = moments.now - slice.fetched_at;
-                age >= Duration::zero() && age.to_std().is_ok_and(|age| age < job.limits.freshness)
+                moments.knows(slice) && age >= Duration::zero() && age.to_std().is_ok_and(|age| age < job.limits.freshness)
             })
         };
         let again = !group.days.iter().all(fresh);
@@ -82,9 +109,9 @@ pub fn of_source<'j>(job: &'j Job, source: &'j Source, state: &mut State, moment
 ///
 /// # Errors
 /// As [`of_source`].
-pub fn endpoints(job: &Job, source: &Source, window: Days) -> Result<BTreeSet<&'static str>, Fault> {
+pub fn endpoints(job: &Job, source: &Source, moments: &Moments) -> Result<BTreeSet<&'static str>, Fault> {
     let (Some(api), Some(adapter)) = (&source.api, adapters::find(&source.provider)) else { return Ok(BTreeSet::new()) };
-    let requests = requests(adapter, source, api, window, &place(job, source))?;
+    let requests = requests(adapter, source, api, (moments.window, moments.hours), &place(job, source))?;
     Ok(requests.iter().map(|request| request.report).collect())
 }
 
@@ -101,22 +128,39 @@ pub fn trailing(adapter: &dyn Adapter, api: &Api) -> u32 {
 
 /// The provider may have changed the slice since it was fetched: that was before its trailing days were over.
 pub fn is_due(slice: &SliceRow, trailing_days: u32) -> bool {
-    let end = slice.day.and_time(NaiveTime::MIN).and_utc() + Duration::days(1 + i64::from(trailing_days));
-    slice.as_of < end
+    slice.as_of < midnight(slice.day) + Duration::days(1 + i64::from(trailing_days))
 }
 
-/// The first requests for these days.
+/// The first requests for these days, or for their hours up to one.
 ///
 /// # Errors
 /// As [`of_source`].
-pub fn requests(adapter: &dyn Adapter, source: &Source, api: &Api, days: Days, place: &str) -> Result<Vec<Request>, Fault> {
+pub fn requests(
+    adapter: &dyn Adapter,
+    source: &Source,
+    api: &Api,
+    (days, hours): (Days, Option<DateTime<Utc>>),
+    place: &str,
+) -> Result<Vec<Request>, Fault> {
     let account = Account { name: &source.account, settings: &api.settings };
-    let requests = adapter
-        .requests(&account, days)
+    let requests = match hours {
+        None => adapter.requests(&account, days),
+        // Which reports tell hours is known before the first one is over.
+        Some(until) => {
+            let until = until.max(midnight(days.from) + Duration::hours(1));
+            adapter.hourly(&account, Hours { from: days.from, until })
+        }
+    };
+    let requests = requests
         .map_err(|bad| Fault::new(ExitCode::Config, api.secret.at.clone(), format!("{place}: {}", bad.what), bad.hint))?;
     if let Some(other) = requests.iter().find(|request| adapter.reports().iter().all(|report| report.name != request.report)) {
         let what = format!("asks for {:?}, which is none of its reports", other.report);
         return Err(Fault::new(ExitCode::Internal, place, what, "report this as a bug"));
+    }
+    if requests.is_empty() && hours.is_some() {
+        let what = format!("{place}: no report that is asked for tells hours");
+        let hint = "a watch job asks for what is told by the hour only: take this source out, the nightly job reads it";
+        return Err(Fault::new(ExitCode::Config, api.secret.at.clone(), what, hint));
     }
     if requests.is_empty() {
         let what = format!("{place}: this provider has nothing to fetch");

@@ -1,10 +1,11 @@
 //! Slices in the state store: what each report says about each UTC day, in versions (reliability.md section 3).
-//! An answer lands whole, in one transaction, or not at all.
+//! An answer lands whole, in one transaction, or not at all. What is told by the hour between the nights is kept apart
+//! from the nights' slices, so that neither changes a figure of the other.
 
-use super::{Query, State, instant};
+use super::{Query, State, WATCH, instant};
 use crate::domain::fault::Fault;
 use crate::domain::period::{Days, parse_day};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeMap;
@@ -88,10 +89,19 @@ pub struct VersionStep {
     pub amounts: (String, String),
 }
 
+/// Before the names of providers in slices of runs that watch; no provider has this sign in its name.
+const WATCHED: &str = "watch/";
+
 const IN_FORCE: &str = "version = (SELECT max(version) FROM slice AS other WHERE other.provider = slice.provider \
     AND other.account = slice.account AND other.endpoint = slice.endpoint AND other.day = slice.day)";
 
 impl State {
+    /// As the store writes the owner of slices for runs of this kind.
+    fn kept(&self, owner: &Owner) -> Owner {
+        let before = if self.kind == WATCH { WATCHED } else { "" };
+        Owner { provider: format!("{before}{}", owner.provider), account: owner.account.clone() }
+    }
+
     /// The slices of an account that are in force on these days.
     ///
     /// # Errors
@@ -102,7 +112,8 @@ impl State {
              JOIN fetch USING (fetch_id) WHERE slice.provider = ? AND slice.account = ? AND day >= ? AND day < ? AND {IN_FORCE} \
              ORDER BY slice.endpoint, day"
         );
-        let rows = self.store.query(owned(bound(sqlx::query(sqlx::AssertSqlSafe(sql)), owner), days))?;
+        let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), &self.kept(owner));
+        let rows = self.store.query(owned(query, days))?;
         rows.iter().map(|row| slice_row(row).ok_or_else(|| self.store.corrupt("table slice"))).collect()
     }
 
@@ -145,12 +156,13 @@ impl State {
             .filter(|slice| slice.endpoint == answer.endpoint)
             .map(|slice| (slice.day, slice))
             .collect();
-        let held_before = self.held_since(&answer.owner, &answer.endpoint)?;
+        let owner = self.kept(&answer.owner);
+        let held_before = self.held_since(&owner, &answer.endpoint)?;
         let fetch_id = self.store.number(sqlx::query("SELECT coalesce(max(fetch_id), 0) + 1 FROM fetch"))?;
-        let mut changes = self.new_fetch(fetch_id, answer, landing);
+        let mut changes = self.new_fetch(fetch_id, &owner, answer, landing);
         let mut held = Vec::new();
         for (day, said) in &answer.days {
-            let slice = Slice { owner: &answer.owner, endpoint: &answer.endpoint, day: *day };
+            let slice = Slice { owner: &owner, endpoint: &answer.endpoint, day: *day };
             let before = there.get(day);
             let shrunk =
                 before.is_some_and(|before| before.rows > 0 && said.rows * 2 < before.rows && said.digest != before.digest);
@@ -170,6 +182,10 @@ impl State {
                     );
                     changes.push(slice.bind(same.bind(fetch_id)).bind(i64::from(before.version)));
                 }
+                // What was said before the day was over is completed: nothing is restated.
+                Some(before) if before.as_of < day_end(*day) => {
+                    changes.push(slice.completed(before.version, fetch_id, said, landing))
+                }
                 _ => changes.extend(slice.newer(before.map_or(0, |before| before.version), fetch_id, said, landing)),
             }
         }
@@ -180,14 +196,14 @@ impl State {
         Ok(held)
     }
 
-    fn new_fetch(&self, fetch_id: i64, answer: &Answered, landing: &Landing) -> Vec<Query> {
+    fn new_fetch(&self, fetch_id: i64, owner: &Owner, answer: &Answered, landing: &Landing) -> Vec<Query> {
         let fetch = sqlx::query(
             "INSERT INTO fetch (fetch_id, provider, account, endpoint, as_of, fetched_at, run_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
         );
         let fetch = fetch
             .bind(fetch_id)
-            .bind(answer.owner.provider.clone())
-            .bind(answer.owner.account.clone())
+            .bind(owner.provider.clone())
+            .bind(owner.account.clone())
             .bind(answer.endpoint.clone())
             .bind(instant(landing.as_of))
             .bind(instant(answer.fetched_at))
@@ -207,7 +223,8 @@ impl State {
     /// # Errors
     /// The store cannot be written.
     pub fn hold_back(&mut self, owner: &Owner, endpoint: &str, day: NaiveDate, landing: &Landing) -> Result<bool, Fault> {
-        let slice = Slice { owner, endpoint, day };
+        let owner = self.kept(owner);
+        let slice = Slice { owner: &owner, endpoint, day };
         let newest = sqlx::query(
             "SELECT version FROM slice JOIN fetch USING (fetch_id) WHERE slice.provider = ? AND slice.account = ? \
              AND slice.endpoint = ? AND day = ? AND run_id = ? AND EXISTS (SELECT 1 FROM slice AS before \
@@ -224,6 +241,7 @@ impl State {
         Ok(true)
     }
 
+    /// `owner` as the store writes it.
     fn held_since(&mut self, owner: &Owner, endpoint: &str) -> Result<BTreeMap<NaiveDate, NaiveDate>, Fault> {
         let query =
             sqlx::query("SELECT day, since FROM held WHERE provider = ? AND account = ? AND endpoint = ? AND reason = 'shrunk'");
@@ -240,14 +258,15 @@ impl State {
     /// The store cannot be read.
     pub fn held(&mut self, owner: &Owner, days: Days) -> Result<Vec<(String, NaiveDate)>, Fault> {
         let query = sqlx::query("SELECT endpoint, day FROM held WHERE provider = ? AND account = ? AND day >= ? AND day < ?");
-        let rows = self.store.query(owned(bound(query, owner), days))?;
+        let query = owned(bound(query, &self.kept(owner)), days);
+        let rows = self.store.query(query)?;
         rows.iter()
             .map(|row| Some((row.try_get("endpoint").ok()?, date(row, "day")?)))
             .map(|row| row.ok_or_else(|| self.store.corrupt("table held")))
             .collect()
     }
 
-    /// Every change of a slice within these days, oldest first.
+    /// Every change of a slice of a night within these days, oldest first.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -256,9 +275,10 @@ impl State {
             "SELECT new.provider, new.account, new.endpoint, new.day, new.version, new.seen_on, old.rows AS old_rows, \
              new.rows AS new_rows, old.amounts AS old_amounts, new.amounts AS new_amounts FROM slice AS new \
              JOIN slice AS old USING (provider, account, endpoint, day) WHERE old.version = new.version - 1 \
-             AND day >= ? AND day < ? ORDER BY day, provider, account, endpoint, new.version",
+             AND day >= ? AND day < ? AND substr(new.provider, 1, 6) <> ? \
+             ORDER BY day, provider, account, endpoint, new.version",
         );
-        let rows = self.store.query(owned(query, days))?;
+        let rows = self.store.query(owned(query, days).bind(WATCHED))?;
         rows.iter().map(|row| step(row).ok_or_else(|| self.store.corrupt("table slice"))).collect()
     }
 
@@ -290,6 +310,17 @@ impl Slice<'_> {
         self.bind(insert).bind(reason).bind(since.to_string())
     }
 
+    /// The version with what the whole day says.
+    fn completed(&self, version: u32, fetch_id: i64, said: &Said, landing: &Landing) -> Query {
+        let update = sqlx::query(
+            "UPDATE slice SET fetch_id = ?, digest = ?, rows = ?, amounts = ?, seen_on = ? \
+             WHERE provider = ? AND account = ? AND endpoint = ? AND day = ? AND version = ?",
+        );
+        let update = update.bind(fetch_id).bind(said.digest.clone()).bind(i64::try_from(said.rows).unwrap_or(i64::MAX));
+        let update = update.bind(said.amounts.clone()).bind(landing.business_date.to_string());
+        self.bind(update).bind(i64::from(version))
+    }
+
     /// A version after this one. Of those before it only this one keeps its pages.
     fn newer(&self, before: u32, fetch_id: i64, said: &Said, landing: &Landing) -> Vec<Query> {
         let insert = sqlx::query(
@@ -309,6 +340,10 @@ impl Slice<'_> {
         );
         vec![insert, self.bind(forget).bind(i64::from(before))]
     }
+}
+
+fn day_end(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc() + Duration::days(1)
 }
 
 fn bound(query: Query, owner: &Owner) -> Query {

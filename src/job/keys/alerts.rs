@@ -13,6 +13,7 @@ pub const JOB_ALERTS: Keys = Keys {
             "\"25\"",
         ),
         key("critical_above", "\"1000\"", "spend that is or will be so much is critical, in quotes", "\"500\""),
+        key("frozen_runs", "3", "runs in a row in which an account brings nothing new are an alert; 0 is never", "7"),
         key("repeat_hours", "24", "hours, 1 to 720, after which what still fires is told again, on a working day", "48"),
         key("group_above", "3", "more alerts than so many of one rule become one message of a channel", "10"),
         key(

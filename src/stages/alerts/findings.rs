@@ -9,8 +9,14 @@ use crate::stages::results::{Outcome, Reason, SliceStatus, UNATTRIBUTED};
 use chrono::{NaiveDate, NaiveTime};
 use std::collections::BTreeMap;
 
-const RULES: [AlertRule; 5] =
-    [AlertRule::MissingSlice, AlertRule::SuspectSlice, AlertRule::Drift, AlertRule::UnownedSpend, AlertRule::Unpriced];
+const RULES: [AlertRule; 6] = [
+    AlertRule::MissingSlice,
+    AlertRule::SuspectSlice,
+    AlertRule::Drift,
+    AlertRule::UnownedSpend,
+    AlertRule::Unpriced,
+    AlertRule::Frozen,
+];
 
 /// The rule of that name.
 pub(super) fn rule(name: &str) -> Option<AlertRule> {
@@ -46,6 +52,12 @@ pub(super) fn of(outcome: &Outcome, settings: &AlertSettings) -> Vec<Found> {
     slices(outcome, &mut sums);
     drift(outcome, &mut sums);
     unowned(outcome, &mut sums);
+    for frozen in &outcome.frozen {
+        let subject = Subject { provider: frozen.provider.clone(), account: frozen.account.clone(), ..Subject::default() };
+        let sum = sums.entry((AlertRule::Frozen, subject, None)).or_default();
+        sum.add(frozen.since, Amount::ZERO);
+        sum.count = u64::from(frozen.runs);
+    }
     let material = |rule: AlertRule, amount: Option<Amount>| {
         let above = |bound: Amount| amount.is_none_or(|amount| amount.abs() >= bound);
         match rule {
@@ -113,6 +125,9 @@ fn found(rule: AlertRule, subject: Subject, currency: Option<Currency>, sum: &Su
     let (action, rows) = match rule {
         AlertRule::MissingSlice => ("see why the provider's answer or file did not come, then run again", "coverage.csv"),
         AlertRule::SuspectSlice => ("compare with the provider's console; accept it only if it is true", "coverage.csv"),
+        AlertRule::Frozen => {
+            ("see whether its export is still written, and whether something answers in its place", "coverage.csv")
+        }
         AlertRule::UnownedSpend => ("add its keys or labels to the team map", "attribution.csv, team unattributed"),
         _ => (reason.map_or("look at the rows behind it", Reason::action), "drift.csv"),
     };

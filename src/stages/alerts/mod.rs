@@ -12,8 +12,9 @@ pub use routes::{Parcel, parcels};
 use super::results::Outcome;
 use crate::domain::alert::{Alert, AlertRule, AlertSettings, AlertState, Subject, Told};
 use crate::domain::money::Currency;
-use crate::domain::spike::Spike;
-use chrono::{DateTime, Duration, Utc};
+use crate::domain::period::month_start;
+use crate::domain::spike::{BY_DAYS, BY_HOURS, Spike};
+use chrono::{DateTime, Duration, NaiveTime, Utc};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -28,9 +29,18 @@ pub struct Sight<'a> {
     /// Until when the run has seen: the end of its last day for a nightly one, the last hour for one that watches.
     pub until: DateTime<Utc>,
     pub as_of: DateTime<Utc>,
+    /// What the run sees of providers themselves: [`crate::stages::spikes::reports_of`].
+    pub reports: &'a BTreeSet<String>,
 }
 
 impl Sight<'_> {
+    /// It rests on a report of the provider that this run does not see, and so cannot deny.
+    fn is_blind(&self, rule: AlertRule, told: &Told) -> bool {
+        let unseen = |by: &&str| !self.reports.contains(&format!("{}{by}", told.subject.provider));
+        let rests_on = |by: &&str| told.subject.detail.ends_with(by);
+        matches!(rule, AlertRule::Spike(_)) && [BY_HOURS, BY_DAYS].iter().filter(|by| rests_on(by)).any(|by| unseen(&by))
+    }
+
     /// A later sight has told of this incident: an older one knows nothing better.
     fn is_behind(&self, rule: AlertRule, told: &Told) -> bool {
         matches!(rule, AlertRule::Spike(_)) && self.until < told.seen_until
@@ -59,6 +69,15 @@ pub fn alerts(sight: &Sight<'_>, settings: &AlertSettings, told: &[Told]) -> Vec
     alerts.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
     alerts.dedup_by(|a, b| a.key == b.key);
     alerts
+}
+
+/// What of the told a later run may still need: what fires, and what began or was told within the days that it sees or in
+/// the month that it speaks of. Older matters are in no figures any more, so that nothing is told of them again.
+pub fn kept(told: Vec<Told>, sight: &Sight<'_>) -> Vec<Told> {
+    let month = month_start(sight.as_of.date_naive()).and_time(NaiveTime::MIN).and_utc();
+    let since = sight.since.min(month) - NEWS;
+    let old = |told: &Told| told.state == AlertState::Resolved && told.opened_at < since && told.told_at < since;
+    told.into_iter().filter(|told| !old(told)).collect()
 }
 
 /// The lasting key of a matter: no run, no amount (reliability.md section 6).
@@ -141,7 +160,7 @@ fn rests_on(rule: AlertRule, quality: AlertRule) -> bool {
 fn ended(told: &Told, sight: &Sight<'_>) -> Option<Alert> {
     let rule = incidents::rule(&told.rule).or_else(|| findings::rule(&told.rule))?;
     let is_spike = matches!(rule, AlertRule::Spike(_));
-    let unseen = told.opened_at < sight.since || sight.is_behind(rule, told);
+    let unseen = told.opened_at < sight.since || sight.is_behind(rule, told) || sight.is_blind(rule, told);
     if if is_spike { unseen } else { sight.outcome.is_none() } {
         return None;
     }

@@ -41,7 +41,14 @@ fn spike(provider: &str, key: &str, opened_at: &str, last_seen_at: &str, project
 
 /// What is told by a sight of these incidents up to a moment, and what is known afterwards.
 fn told(spikes: &[Spike], now: &str, known: &mut Vec<Told>) -> Vec<Notice> {
-    let sight = Sight { spikes, outcome: None, since: at("2026-10-10T00:00:00Z"), until: at(now), as_of: at(now) };
+    let sight = Sight {
+        spikes,
+        outcome: None,
+        since: at("2026-10-10T00:00:00Z"),
+        until: at(now),
+        as_of: at(now),
+        reports: &BTreeSet::new(),
+    };
     let settings = AlertSettings::default();
     let notices = due(&alerts(&sight, &settings, known), known, &settings, &sight);
     for notice in &notices {
@@ -131,7 +138,14 @@ fn doubtful_figures_keep_quiet_what_rests_on_them() {
         spike("fal", "key_d", "2026-11-14T01:00:00Z", "2026-11-14T02:00:00Z", 400),
     ];
     let now = at("2026-11-14T02:00:00Z");
-    let sight = Sight { spikes: &spikes, outcome: Some(&outcome), since: at("2026-10-10T00:00:00Z"), until: now, as_of: now };
+    let sight = Sight {
+        spikes: &spikes,
+        outcome: Some(&outcome),
+        since: at("2026-10-10T00:00:00Z"),
+        until: now,
+        as_of: now,
+        reports: &BTreeSet::new(),
+    };
     let settings = AlertSettings::default();
     let found = alerts(&sight, &settings, &[]);
     let notices = due(&found, &[], &settings, &sight);
@@ -158,7 +172,14 @@ fn notice(rule: SpikeRule, team: &str, severity: Severity, amount: i64) -> Notic
         team: team.to_string(),
         ..spike("fal", &format!("{amount}"), "2026-11-13T19:00:00Z", "2026-11-13T20:00:00Z", amount)
     }];
-    let sight = Sight { spikes: &spikes, outcome: None, since: at("2026-10-10T00:00:00Z"), until: now, as_of: now };
+    let sight = Sight {
+        spikes: &spikes,
+        outcome: None,
+        since: at("2026-10-10T00:00:00Z"),
+        until: now,
+        as_of: now,
+        reports: &BTreeSet::new(),
+    };
     let alert = Alert { severity, ..alerts(&sight, &AlertSettings::default(), &[])[0].clone() };
     Notice { alert, generation: 1, cause: Cause::New, seen_until: now }
 }
@@ -234,4 +255,76 @@ fn days_of_an_incident_reach_to_its_last_hour() {
     let spike = spike("fal", "key_a", "2026-11-13T19:00:00Z", "2026-11-14T00:00:00Z", 400);
     let day = |text: &str| text.parse().unwrap();
     assert_eq!(spike.days(), Days { from: day("2026-11-13"), to: day("2026-11-14") });
+}
+
+/// Every day for a year there is another spike, which is told and ends: the list stays short, and with it a run says
+/// what it would say with everything that was ever told.
+#[test]
+fn what_is_kept_of_the_told_is_bounded_and_enough() {
+    let settings = AlertSettings::default();
+    let (mut all, mut short): (Vec<Told>, Vec<Told>) = (Vec::new(), Vec::new());
+    let mut spikes = Vec::new();
+    let mut longest = 0;
+    for day in 0..365 {
+        let opened = at("2026-01-01T07:00:00Z") + Duration::days(day);
+        let key = format!("key_{}", day % 3);
+        let one = spike("fal", &key, &opened.to_rfc3339(), &(opened + Duration::hours(2)).to_rfc3339(), 400);
+        spikes.push(Spike { state: SpikeState::Resolved, ..one });
+        for hours in [1, 30] {
+            let now = opened + Duration::hours(hours);
+            let since = now - Duration::days(35);
+            // One key leaked on the first day and is never over.
+            let leak = spike("openai", "key_leak", "2026-01-01T09:00:00Z", &now.to_rfc3339(), 900);
+            let seen = spikes.iter().filter(|spike| since <= spike.opened_at).cloned().map(|spike| {
+                let open = now < spike.last_seen_at;
+                Spike { state: if open { SpikeState::Open } else { spike.state }, ..spike }
+            });
+            let seen: Vec<Spike> = seen.chain([leak]).collect();
+            let sight = Sight { spikes: &seen, outcome: None, since, until: now, as_of: now, reports: &BTreeSet::new() };
+            let [told, by_short] = [&all, &short].map(|told| due(&alerts(&sight, &settings, told), told, &settings, &sight));
+            assert_eq!(told, by_short, "{now}");
+            for list in [&mut all, &mut short] {
+                for notice in &told {
+                    list.retain(|told| told.key != notice.alert.key);
+                    list.push(notice.told(now));
+                }
+            }
+            short = kept(short, &sight);
+            longest = longest.max(short.len());
+        }
+    }
+    assert_eq!(all.len(), 366);
+    assert!(longest <= 45, "{longest}");
+    assert!(short.iter().any(|told| told.subject.api_key_id == "key_leak"));
+}
+
+/// What only a report by the hour has shown is ended by runs that see it, and by no other.
+#[test]
+fn nobody_ends_what_he_could_not_see() {
+    let now = at("2026-11-14T06:00:00Z");
+    let seen = |reports: &[&str]| reports.iter().map(|name| name.to_string()).collect::<BTreeSet<String>>();
+    for (by, sees, blind) in [
+        (BY_HOURS, "openai, by the provider's hours", "openai, by the provider's days"),
+        (BY_DAYS, "openai, by the provider's days", "openai, by the provider's hours"),
+    ] {
+        let mut known = Vec::new();
+        let one = spike("openai", "key_a", "2026-11-13T19:00:00Z", "2026-11-13T20:00:00Z", 400);
+        told(&[Spike { series: format!("{}{by}", one.series), ..one }], "2026-11-13T20:00:00Z", &mut known);
+        for (reports, ends) in [(seen(&[blind]), false), (seen(&[]), false), (seen(&[sees]), true)] {
+            let sight = Sight {
+                spikes: &[],
+                outcome: None,
+                since: at("2026-10-10T00:00:00Z"),
+                until: now,
+                as_of: now,
+                reports: &reports,
+            };
+            let found = alerts(&sight, &AlertSettings::default(), &known);
+            assert_eq!(
+                found.iter().filter(|alert| alert.state == AlertState::Resolved).count(),
+                usize::from(ends),
+                "{reports:?}"
+            );
+        }
+    }
 }

@@ -386,3 +386,6 @@ impl Both {
         day
     }
 }
+
+#[cfg(test)]
+mod tests;

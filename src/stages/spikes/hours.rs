@@ -1,11 +1,12 @@
 //! Usage by the hour: what the ledger expects and what providers billed, summed once, so that series, incidents and
 //! rules look at some cells and not at every row.
 
+use super::series::Evidence;
 use crate::domain::ledger::Status;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::day_of;
 use crate::domain::teams::Owned;
-use crate::domain::usage::ChargeCategory;
+use crate::domain::usage::{ChargeCategory, CostBasis};
 use crate::stages::drift::team_of_kind;
 use crate::stages::facts::{Facts, NO_AMOUNT};
 use crate::stages::reference::Reference;
@@ -78,29 +79,52 @@ pub(super) fn of_ledger(facts: &Facts, callers: &Callers<'_>, until: i64) -> Vec
 pub(super) struct Billed {
     /// Lines of at most an hour, by the hour.
     pub hours: Vec<Cell>,
+    /// The same of quantities at book price.
+    pub priced: Vec<Cell>,
     /// Longer ones, by the day.
     pub days: Vec<Cell>,
     /// Lines of more than a day (and the hour by which a changed clock makes one longer), by their first day.
     pub longer: Vec<Cell>,
 }
 
+impl Billed {
+    /// The lists of which series are made, with what they are.
+    pub fn lists(&self) -> [(Evidence, &[Cell]); 3] {
+        let (hours, priced, days) = (&self.hours, &self.priced, &self.days);
+        [(Evidence::ProviderHours, hours), (Evidence::PricedHours, priced), (Evidence::ProviderDays, days)]
+    }
+}
+
+/// What shows a line of a basis and length: its hour, or its day.
+pub(super) fn evidence_of(basis: CostBasis, seconds: i64) -> Evidence {
+    match basis {
+        _ if seconds > HOUR => Evidence::ProviderDays,
+        CostBasis::Computed => Evidence::PricedHours,
+        _ => Evidence::ProviderHours,
+    }
+}
+
 /// Usage that providers billed, by the hour where their report is so fine, else by the day.
 pub(super) fn of_providers(facts: &Facts, callers: &Callers<'_>, until: i64) -> Billed {
-    let [mut hours, mut days, mut longer] = [(); 3].map(|()| Steps::default());
+    let [mut hours, mut priced, mut days, mut longer] = [(); 4].map(|()| Steps::default());
     for line in facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.start < until) {
-        if facts.charge_kind(line).category != ChargeCategory::Usage {
+        let kind = facts.charge_kind(line);
+        if kind.category != ChargeCategory::Usage {
             continue;
         }
-        let cell = match line.end - line.start {
-            ..=HOUR => hours.at(line.start.div_euclid(HOUR) * HOUR, line.kind),
-            length if length <= DAY + HOUR => days.at(i64::from(line.day) * DAY, line.kind),
-            _ => longer.at(i64::from(line.day) * DAY, line.kind),
+        let length = line.end - line.start;
+        let (hour, day) = (line.start.div_euclid(HOUR) * HOUR, i64::from(line.day) * DAY);
+        let cell = match evidence_of(kind.basis, length) {
+            Evidence::PricedHours => priced.at(hour, line.kind),
+            Evidence::ProviderHours | Evidence::Ledger => hours.at(hour, line.kind),
+            Evidence::ProviderDays if length <= DAY + HOUR => days.at(day, line.kind),
+            Evidence::ProviderDays => longer.at(day, line.kind),
         };
         cell.calls += 1;
         cell.amount = plus(cell.amount, Amount::from_atto(line.cost));
     }
-    let [hours, days, longer] = [hours, days, longer].map(|steps| steps.sorted(&callers.of_charge));
-    Billed { hours, days, longer }
+    let [hours, priced, days, longer] = [hours, priced, days, longer].map(|steps| steps.sorted(&callers.of_charge));
+    Billed { hours, priced, days, longer }
 }
 
 /// Who calls what.

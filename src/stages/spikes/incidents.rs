@@ -3,7 +3,7 @@
 use super::hours::{Billed, Cell, HOUR, TeamNumber, Teams, plus, within};
 use super::id_of;
 use super::replay::{Judged, Point, replay};
-use super::series::{Evidence, Series, instant, of_cells, until};
+use super::series::{Evidence, Seen, Series, instant, of_cells, seen_until, until};
 use super::verdict::Baseline;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::spike::{Contributor, Scope, Settings, Spike, SpikeRule, SpikeState};
@@ -43,10 +43,10 @@ pub(super) fn incidents(
     facts: &Facts,
     reference: &Reference,
     settings: &Settings,
-    ledger: &[Cell],
-    billed: &Billed,
+    (ledger, billed): (&[Cell], &Billed),
+    seen: &Seen,
 ) -> Vec<Spike> {
-    let series = of_cells(facts, reference, settings, ledger, billed);
+    let series = of_cells(facts, reference, settings, (ledger, billed), seen);
     let judged: Vec<(Vec<Point>, Vec<Judged>)> = series
         .iter()
         .map(|series| {
@@ -62,25 +62,12 @@ pub(super) fn incidents(
     }
     let clusters = cluster(&series, heats, quiet);
     let mut teams = Teams::new(facts, reference);
-    let makers = |cluster: &Cluster, from: i64, to: i64, teams: &mut Teams<'_>| {
-        let mut sums: BTreeMap<(u32, TeamNumber), Amount> = BTreeMap::new();
-        for cell in within(ledger, from, to).iter().filter(|cell| !cell.amount.is_zero()) {
-            let entry = facts.entry_kinds.all()[cell.kind as usize];
-            let own = cluster.provider.is_empty() || facts.symbols.text(entry.provider) == cluster.provider;
-            if own && entry.currency == cluster.currency {
-                let sum = sums.entry((cell.kind, teams.of_entry(cell.kind, cell.at))).or_default();
-                *sum = plus(*sum, cell.amount);
-            }
+    let mut makers = |cluster: &Cluster, from: i64, to: i64| {
+        let of = |(evidence, _): &(Evidence, &[Cell])| *evidence == cluster.evidence;
+        match billed.lists().into_iter().find(of) {
+            Some((_, cells)) => at_provider(facts, cluster, within(cells, from, to), &mut teams),
+            None => in_ledger(facts, cluster, within(ledger, from, to), &mut teams),
         }
-        let mut parts: BTreeMap<[String; 4], Amount> = BTreeMap::new();
-        for ((kind, team), amount) in sums {
-            let entry = facts.entry_kinds.all()[kind as usize];
-            let text = |sym| facts.symbols.text(sym).to_string();
-            let names = [teams.name(team).to_string(), text(entry.api_key_id), text(entry.model), text(entry.client)];
-            let sum = parts.entry(names).or_default();
-            *sum = plus(*sum, amount);
-        }
-        parts
     };
     let mut found = Vec::new();
     for cluster in &clusters {
@@ -92,11 +79,12 @@ pub(super) fn incidents(
         let score = inside().map(|(_, judged)| judged.score).max();
         let baseline = inside().map(|(_, judged)| judged.baseline).min().unwrap_or(Baseline::WarmingUp);
         let step = of.step_seconds;
-        // Quiet is what was seen to be quiet: a night does not see the hours after its last day.
-        let now = until(reference);
+        // Quiet is what was seen to be quiet: a night does not see the hours after its last day, nor anybody those that a
+        // provider has not told yet.
+        let now = seen_until(seen, cluster.evidence, &cluster.provider, until(reference));
         let open = now - head.to < quiet.max(2 * step - HOUR);
         let state = if open { SpikeState::Open } else { SpikeState::Resolved };
-        let parts = makers(cluster, head.from, head.to, &mut teams);
+        let parts = makers(cluster, head.from, head.to);
         let total = parts.values().copied().fold(Amount::ZERO, plus);
         let only = |place: usize| only(&parts, place, total);
         let mut contributors: Vec<Contributor> = parts
@@ -118,7 +106,7 @@ pub(super) fn incidents(
         found.push(Spike {
             spike_id: id_of(&[SpikeRule::Spike.name(), cluster.currency.code(), &cluster.provider, &opened_at.to_rfc3339()]),
             rule: SpikeRule::Spike,
-            series: of.key.name(),
+            series: cluster.evidence.named(of.key.name()),
             provider: cluster.provider.clone(),
             team: named(&of.key.team, 0),
             api_key_id: named(&of.key.api_key_id, 1),
@@ -136,11 +124,51 @@ pub(super) fn incidents(
             projected_until: open.then_some(until),
             contributors,
             baseline: format!("{}; {}", words(baseline), cluster.evidence.name()),
-            provisional: cluster.evidence == Evidence::Ledger,
+            provisional: cluster.evidence.is_expected(),
             currency: cluster.currency,
         });
     }
     found
+}
+
+/// Who made it: team, key, model and client, by what the ledger has.
+type Makers = BTreeMap<[String; 4], Amount>;
+
+fn in_ledger(facts: &Facts, cluster: &Cluster, cells: &[Cell], teams: &mut Teams<'_>) -> Makers {
+    let mut sums: BTreeMap<(u32, TeamNumber), Amount> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| !cell.amount.is_zero()) {
+        let entry = facts.entry_kinds.all()[cell.kind as usize];
+        let own = cluster.provider.is_empty() || facts.symbols.text(entry.provider) == cluster.provider;
+        if own && entry.currency == cluster.currency {
+            let sum = sums.entry((cell.kind, teams.of_entry(cell.kind, cell.at))).or_default();
+            *sum = plus(*sum, cell.amount);
+        }
+    }
+    let text = |sym| facts.symbols.text(sym).to_string();
+    let mut parts = Makers::new();
+    for ((kind, team), amount) in sums {
+        let entry = facts.entry_kinds.all()[kind as usize];
+        let names = [teams.name(team).to_string(), text(entry.api_key_id), text(entry.model), text(entry.client)];
+        let sum = parts.entry(names).or_default();
+        *sum = plus(*sum, amount);
+    }
+    parts
+}
+
+/// The same by what the provider says, where only it has the spike: the ledger would name who had nothing to do with it.
+fn at_provider(facts: &Facts, cluster: &Cluster, cells: &[Cell], teams: &mut Teams<'_>) -> Makers {
+    let text = |sym| facts.symbols.text(sym).to_string();
+    let mut parts = Makers::new();
+    for cell in cells {
+        let kind = facts.charge_kinds.all()[cell.kind as usize];
+        if kind.currency == cluster.currency && facts.symbols.text(kind.provider) == cluster.provider {
+            let team = teams.of_charge(cell.kind, cell.at);
+            let names = [teams.name(team).to_string(), text(kind.api_key_id), text(kind.model), String::new()];
+            let sum = parts.entry(names).or_default();
+            *sum = plus(*sum, cell.amount);
+        }
+    }
+    parts
 }
 
 const fn words(baseline: Baseline) -> &'static str {

@@ -4,11 +4,14 @@ pub mod detector;
 pub mod grade;
 mod hours;
 mod incidents;
+pub mod quantities;
 pub mod replay;
 mod rules;
 pub mod series;
 mod tail;
 pub mod verdict;
+
+pub use series::{Seen, reports_of};
 
 use crate::domain::money::Amount;
 use crate::domain::spike::{Settings, Spike, SpikeRule, SpikeState};
@@ -21,11 +24,16 @@ use std::collections::BTreeSet;
 /// Every incident of the window up to the last full hour, oldest first. A pure function of its arguments: the
 /// same snapshot gives the same incidents with the same ids, whichever job reads it.
 pub fn spikes(facts: &Facts, reference: &Reference, settings: &Settings) -> Vec<Spike> {
+    spikes_seen(facts, reference, settings, &Seen::new())
+}
+
+/// The same where some providers' reports are known for a part of the time only.
+pub fn spikes_seen(facts: &Facts, reference: &Reference, settings: &Settings, seen: &Seen) -> Vec<Spike> {
     let until = series::until(reference);
     let callers = hours::Callers::of(facts);
     let (ledger, billed) = (hours::of_ledger(facts, &callers, until), hours::of_providers(facts, &callers, until));
-    let mut found = incidents::incidents(facts, reference, settings, &ledger, &billed);
-    found.extend(rules::rules(facts, reference, settings, callers, &ledger, &billed));
+    let mut found = incidents::incidents(facts, reference, settings, (&ledger, &billed), seen);
+    found.extend(rules::rules(facts, reference, settings, callers, (&ledger, &billed), seen));
     found.sort_by(|a, b| (a.opened_at, a.rule, &a.spike_id).cmp(&(b.opened_at, b.rule, &b.spike_id)));
     found
 }

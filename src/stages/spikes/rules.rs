@@ -3,7 +3,7 @@
 
 use super::hours::{Billed, Caller, Callers, Cell, DAY, HOUR, TeamNumber, Teams, plus};
 use super::id_of;
-use super::series::{instant, until};
+use super::series::{Evidence, Seen, instant, seen_until, until};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{day_of, month_start};
 use crate::domain::spike::{Contributor, Settings, Spike, SpikeRule, SpikeState};
@@ -20,6 +20,8 @@ const PAUSES: i64 = 2;
 const SILENCE_MIN: i64 = 6 * HOUR;
 /// Days of history and calls on each of them that make a series regular.
 const REGULAR_DAYS: usize = 7;
+/// The run rate of a case is that of its last hours.
+const RATE_HOURS: i64 = 6;
 /// Failed calls in an hour that are a surge, of a hundred calls so many failed, and times the usual.
 const FAILED_MIN: u64 = 20;
 const FAILED_PART: u64 = 50;
@@ -32,6 +34,15 @@ struct Use<'c> {
     who: u32,
     team: TeamNumber,
     cell: &'c Cell,
+    /// Where it comes from.
+    evidence: Evidence,
+}
+
+impl Use<'_> {
+    /// Seconds that it stands for: an hour, or a day of a provider that tells no hours.
+    fn step(&self) -> i64 {
+        if self.evidence == Evidence::ProviderDays { DAY } else { HOUR }
+    }
 }
 
 /// What all rules look at: uses in order of time, and of names within an hour.
@@ -42,6 +53,7 @@ struct Context<'r, 'f, 'c> {
     teams: Teams<'f>,
     callers: Callers<'f>,
     uses: Vec<Use<'c>>,
+    seen: &'r Seen,
 }
 
 pub(super) fn rules(
@@ -49,8 +61,8 @@ pub(super) fn rules(
     reference: &Reference,
     settings: &Settings,
     callers: Callers<'_>,
-    ledger: &[Cell],
-    billed: &Billed,
+    (ledger, billed): (&[Cell], &Billed),
+    seen: &Seen,
 ) -> Vec<Spike> {
     let mut teams = Teams::new(facts, reference);
     let mut uses: Vec<Use<'_>> = Vec::with_capacity(ledger.len());
@@ -61,7 +73,7 @@ pub(super) fn rules(
             *used = true;
         }
         let who = callers.of_entry.get(kind).copied().unwrap_or(0);
-        uses.push(Use { who, team: teams.of_entry(cell.kind, cell.at), cell });
+        uses.push(Use { who, team: teams.of_entry(cell.kind, cell.at), cell, evidence: Evidence::Ledger });
     }
     let key = |who: &u32| callers.all.get(*who as usize).map(|who| (who.provider, who.api_key_id)).unwrap_or_default();
     let used_keys: BTreeSet<(&str, &str)> =
@@ -69,17 +81,19 @@ pub(super) fn rules(
     // What providers bill on keys that the ledger never saw: a key that leaked is used by nobody of ours.
     let is_leaked = |who: &u32| !key(who).1.is_empty() && !used_keys.contains(&key(who));
     let leaked: Vec<bool> = callers.of_charge.iter().map(is_leaked).collect();
-    let seen = uses.len();
-    for cell in billed.hours.iter().chain(&billed.days).chain(&billed.longer) {
+    let own = uses.len();
+    let longer = (Evidence::ProviderDays, billed.longer.as_slice());
+    let lists = billed.lists().into_iter().chain([longer]);
+    for (evidence, cell) in lists.flat_map(|(evidence, cells)| cells.iter().map(move |cell| (evidence, cell))) {
         if leaked.get(cell.kind as usize) == Some(&true) {
             let who = callers.of_charge.get(cell.kind as usize).copied().unwrap_or(0);
-            uses.push(Use { who, team: teams.of_charge(cell.kind, cell.at), cell });
+            uses.push(Use { who, team: teams.of_charge(cell.kind, cell.at), cell, evidence });
         }
     }
-    if uses.len() > seen {
+    if uses.len() > own {
         uses.sort_by_key(|one| (one.cell.at, one.who));
     }
-    let context = Context { reference, settings, until: until(reference), teams, callers, uses };
+    let context = Context { reference, settings, until: until(reference), teams, callers, uses, seen };
     let mut found = keys(&context);
     found.extend(budgets(&context));
     found.extend(silences(&context));
@@ -114,7 +128,11 @@ impl<'f> Context<'_, 'f, '_> {
         }
         let opened_at = instant(first.cell.at);
         let same_team = case.uses.iter().all(|one| one.team == first.team);
-        let open = self.until - last.cell.at <= DAY;
+        let until = seen_until(self.seen, last.evidence, who.provider, self.until);
+        let open = until - last.cell.at <= DAY;
+        let end = last.cell.at + last.step();
+        let morning = self.settings.calendar.next_business_morning(self.reference.as_of.max(instant(end)));
+        let projected = open.then(|| projected(case, actual, (end.max(until), morning))).flatten();
         Some(Spike {
             spike_id: id_of(&[
                 case.rule.name(),
@@ -125,22 +143,22 @@ impl<'f> Context<'_, 'f, '_> {
                 &opened_at.to_rfc3339(),
             ]),
             rule: case.rule,
-            series,
+            series: last.evidence.named(series),
             provider: who.provider.to_string(),
             team: if same_team { self.teams.name(first.team).to_string() } else { String::new() },
             api_key_id: who.api_key_id.to_string(),
             model: model.to_string(),
             opened_at,
-            detected_at: instant(first.cell.at + HOUR),
-            last_seen_at: instant(last.cell.at + HOUR),
+            detected_at: instant(first.cell.at + first.step()),
+            last_seen_at: instant(end),
             state: if open { SpikeState::Open } else { SpikeState::Resolved },
             expected: Amount::ZERO,
             actual,
             excess: actual,
             ratio: None,
             score: None,
-            projected: None,
-            projected_until: None,
+            projected,
+            projected_until: projected.map(|_| morning),
             contributors: self.contributors(&case.uses),
             baseline: baseline.to_string(),
             provisional: false,
@@ -174,6 +192,27 @@ impl<'f> Context<'_, 'f, '_> {
         found.truncate(super::incidents::TOP);
         found
     }
+}
+
+/// What a case will have come to by a moment, if it goes on as in the middle one of its last hours, quiet ones among
+/// them. `None` where the last of it is known by the day only.
+fn projected(case: &Case<'_>, so_far: Amount, (seen, until): (i64, DateTime<Utc>)) -> Option<Amount> {
+    let (first, last) = (case.uses.first()?, case.uses.last()?);
+    if last.step() != HOUR {
+        return None;
+    }
+    let from = (seen - RATE_HOURS * HOUR).max(first.cell.at);
+    let mut hours: BTreeMap<i64, Amount> = (from..seen).step_by(HOUR as usize).map(|at| (at, Amount::ZERO)).collect();
+    for one in case.uses.iter().filter(|one| one.step() == HOUR) {
+        if let Some(sum) = hours.get_mut(&one.cell.at) {
+            *sum = plus(*sum, one.cell.amount);
+        }
+    }
+    let mut last: Vec<Amount> = hours.into_values().collect();
+    last.sort_unstable();
+    let rate = *last.get(last.len().saturating_sub(1) / 2)?;
+    let seconds = (until.timestamp() - seen).max(0);
+    so_far.checked_add(rate.mul_div(i128::from(seconds), i128::from(HOUR))?)
 }
 
 /// New model, dormant, unowned, revoked and old: one key at a time.

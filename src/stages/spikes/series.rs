@@ -1,12 +1,13 @@
 //! Series of spend from the snapshot (contract 4.7): what the ledger expects by the hour, fresh, and what
 //! providers say by the hour or day, true. Currencies are never added.
 
-use super::hours::{Billed, Callers, Cell, DAY, HOUR, Teams, of_ledger, of_providers, plus};
+use super::hours::{Billed, Callers, Cell, DAY, HOUR, Teams, evidence_of, of_ledger, of_providers, plus};
 use super::replay::Point;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::day_number;
-use crate::domain::spike::{Scope, SeriesKey, Settings};
-use crate::stages::facts::Facts;
+use crate::domain::spike::{BY_DAYS, BY_HOURS, Scope, SeriesKey, Settings};
+use crate::domain::usage::ChargeCategory;
+use crate::stages::facts::{Facts, NO_AMOUNT};
 use crate::stages::reference::Reference;
 use crate::stages::symbols::{NONE, Sym};
 use chrono::{DateTime, Utc};
@@ -20,6 +21,8 @@ pub enum Evidence {
     Ledger,
     /// A provider's report by request or hour.
     ProviderHours,
+    /// A provider's quantities by request or hour, at book price.
+    PricedHours,
     /// A provider's report by day.
     ProviderDays,
 }
@@ -29,8 +32,49 @@ impl Evidence {
         match self {
             Evidence::Ledger => "ledger by hour",
             Evidence::ProviderHours => "provider by hour",
+            Evidence::PricedHours => "provider by hour at book price",
             Evidence::ProviderDays => "provider by day",
         }
+    }
+
+    /// Expected rather than billed: what the provider bills confirms it, or not.
+    pub const fn is_expected(self) -> bool {
+        matches!(self, Evidence::Ledger | Evidence::PricedHours)
+    }
+
+    /// The name of a series with where it was seen, unless that is the ledger.
+    pub(super) fn named(self, series: String) -> String {
+        match self {
+            Evidence::Ledger => series,
+            Evidence::ProviderHours | Evidence::PricedHours => format!("{series}{BY_HOURS}"),
+            Evidence::ProviderDays => format!("{series}{BY_DAYS}"),
+        }
+    }
+}
+
+/// What the run sees of providers, as `fal, by the provider's hours`: who sees days only can neither confirm nor deny
+/// what hours have shown, nor the other way round.
+pub fn reports_of(facts: &Facts) -> BTreeSet<String> {
+    let is_usage = |kind: u32| facts.charge_kinds.all()[kind as usize].category == ChargeCategory::Usage;
+    let lines = facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.end - line.start <= DAY + HOUR);
+    let seen: HashSet<(u32, bool)> = lines.map(|line| (line.kind, line.end - line.start <= HOUR)).collect();
+    let name = |(kind, by_hour): (u32, bool)| {
+        let kind = facts.charge_kinds.all()[kind as usize];
+        let length = if by_hour { HOUR } else { DAY };
+        evidence_of(kind.basis, length).named(facts.symbols.text(kind.provider).to_string())
+    };
+    seen.into_iter().filter(|(kind, _)| is_usage(*kind)).map(name).collect()
+}
+
+/// Until when the hours of a provider are known, where that is not the whole time that the run looks at: a report
+/// that does not come is no quiet.
+pub type Seen = BTreeMap<String, DateTime<Utc>>;
+
+/// The end of what is known by some evidence of a provider.
+pub(super) fn seen_until(seen: &Seen, evidence: Evidence, provider: &str, until: i64) -> i64 {
+    match seen.get(provider) {
+        Some(seen) if evidence != Evidence::Ledger => seen.timestamp().min(until),
+        _ => until,
     }
 }
 
@@ -77,22 +121,24 @@ pub(super) fn until(reference: &Reference) -> i64 {
 pub fn series_of(facts: &Facts, reference: &Reference, settings: &Settings) -> Vec<Series> {
     let until = until(reference);
     let callers = Callers::of(facts);
-    of_cells(facts, reference, settings, &of_ledger(facts, &callers, until), &of_providers(facts, &callers, until))
+    let (ledger, billed) = (of_ledger(facts, &callers, until), of_providers(facts, &callers, until));
+    of_cells(facts, reference, settings, (&ledger, &billed), &Seen::new())
 }
 
+/// The same of usage summed by the hour, where providers are known for a part of the time.
 pub(super) fn of_cells(
     facts: &Facts,
     reference: &Reference,
     settings: &Settings,
-    ledger: &[Cell],
-    billed: &Billed,
+    (ledger, billed): (&[Cell], &Billed),
+    seen: &Seen,
 ) -> Vec<Series> {
     let until = until(reference);
     let mut sums = Sums::new(Teams::new(facts, reference));
     for cell in ledger.iter().filter(|cell| !cell.amount.is_zero()) {
         sums.entry(facts, cell);
     }
-    for (evidence, cells) in [(Evidence::ProviderHours, &billed.hours), (Evidence::ProviderDays, &billed.days)] {
+    for (evidence, cells) in billed.lists() {
         for cell in cells {
             sums.charge(facts, evidence, cell);
         }
@@ -110,10 +156,11 @@ pub(super) fn of_cells(
         }
         let start = if evidence == Evidence::Ledger { first } else { from };
         let steps = (until - start).div_euclid(step).max(0);
+        let last = seen_until(seen, evidence, &key.provider, until);
         let known = |at: i64| {
             evidence == Evidence::Ledger
                 || key.scope == Scope::Total
-                || known_days.contains(&(key.provider.as_str(), at.div_euclid(DAY)))
+                || (at < last && known_days.contains(&(key.provider.as_str(), at.div_euclid(DAY))))
         };
         let mut values = values.into_iter().skip_while(|(at, _)| *at < start).peekable();
         let value = |at: i64| {

@@ -1,3 +1,4 @@
+use super::super::NIGHTLY;
 use super::*;
 
 fn day(text: &str) -> NaiveDate {
@@ -105,4 +106,40 @@ fn a_version_of_this_run_can_be_held_back() {
     assert!(!state.hold_back(&owner(), "costs", date, &landing("2026-11-13")).unwrap());
     let days = Days { from: day(ALL.0), to: day(ALL.1) };
     assert_eq!(state.held(&owner(), days).unwrap().len(), 1);
+}
+
+#[test]
+fn a_day_that_is_not_over_is_completed_and_restates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::open(dir.path(), "run-1").unwrap().of_kind(WATCH);
+    let at = |hour: &str| Landing { as_of: hour.parse().unwrap(), business_date: day("2026-11-12"), accept_shrink: false };
+    state.land(&answer("a", &[("2026-11-12", 2)]), &at("2026-11-12T10:05:00Z")).unwrap();
+    state.land(&answer("b", &[("2026-11-12", 3)]), &at("2026-11-12T11:05:00Z")).unwrap();
+    state.land(&answer("c", &[("2026-11-12", 9)]), &at("2026-11-13T00:05:00Z")).unwrap();
+    let one = |version, rows| [("2026-11-12".to_string(), version, rows)];
+    assert_eq!(versions(&mut state), one(1, 9));
+    // From here on the day was over, so that another figure is another version.
+    state.land(&answer("d", &[("2026-11-12", 10)]), &at("2026-11-13T01:05:00Z")).unwrap();
+    assert_eq!(versions(&mut state), one(2, 10));
+    assert_eq!(state.pages_kept().unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_watched_by_the_hour_is_no_slice_of_a_night() {
+    let dir = tempfile::tempdir().unwrap();
+    let days = Days { from: day(ALL.0), to: day(ALL.1) };
+    let one = |rows| [("2026-11-10".to_string(), 1, rows)];
+    let mut state = State::open(dir.path(), "run-1").unwrap();
+    state.land(&answer("a", &[("2026-11-10", 4)]), &landing("2026-11-12")).unwrap();
+    let mut state = state.of_kind(WATCH);
+    assert_eq!(versions(&mut state), []);
+    state.land(&answer("b", &[("2026-11-10", 96)]), &landing("2026-11-12")).unwrap();
+    state.land(&answer("c", &[("2026-11-10", 40)]), &landing("2026-11-12")).unwrap();
+    assert_eq!((versions(&mut state), state.held(&owner(), days).unwrap().len()), (one(96).to_vec(), 1));
+    state.land(&answer("d", &[("2026-11-10", 97)]), &landing("2026-11-13")).unwrap();
+    let mut state = state.of_kind(NIGHTLY);
+    assert_eq!(versions(&mut state), one(4));
+    assert_eq!((state.held(&owner(), days).unwrap(), state.version_steps(days).unwrap()), (Vec::new(), Vec::new()));
+    // Of both kinds the pages stay.
+    assert_eq!(state.pages_kept().unwrap().len(), 3);
 }
