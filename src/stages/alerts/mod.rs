@@ -38,7 +38,7 @@ impl Sight<'_> {
     fn is_blind(&self, rule: AlertRule, told: &Told) -> bool {
         let unseen = |by: &&str| !self.reports.contains(&format!("{}{by}", told.subject.provider));
         let rests_on = |by: &&str| told.subject.detail.ends_with(by);
-        matches!(rule, AlertRule::Spike(_)) && [BY_HOURS, BY_DAYS].iter().filter(|by| rests_on(by)).any(|by| unseen(&by))
+        matches!(rule, AlertRule::Spike(_)) && [BY_HOURS, BY_DAYS].iter().filter(|by| rests_on(by)).any(unseen)
     }
 
     /// A later sight has told of this incident: an older one knows nothing better.

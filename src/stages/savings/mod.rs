@@ -99,12 +99,15 @@ fn under_plans(usage: &[usage::Usage], reference: &Reference, terms: &SavingsTer
     }
 }
 
+/// What a group's month costs, each way.
+type Months<'a> = Vec<(&'a Group, GroupMonth)>;
+
 /// Every group's month, with what pools and invoices say of it.
 fn priced<'a>(
     groups: &'a [Group],
     reference: &'a Reference,
     terms: &'a SavingsTerms,
-) -> Result<(prepaid::Pools<'a>, Vec<(&'a Group, GroupMonth)>), Fault> {
+) -> Result<(prepaid::Pools<'a>, Months<'a>), Fault> {
     let mut drawn = Vec::new();
     for group in groups {
         drawn.push(price(group, terms, reference, Bought::default())?.drawn);
