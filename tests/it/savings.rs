@@ -419,8 +419,8 @@ fn whatif_shows_one_client_and_scales_it_alone() {
     assert!(text.starts_with("The same usage of northwind as it is and as supposed"), "{text}");
     let csv = String::from_utf8(tieout(&["--client", "northwind", "--csv"]).stdout).unwrap();
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    assert_eq!(reader.headers().unwrap().iter().last(), Some("client"));
-    assert!(reader.records().all(|row| row.unwrap().iter().last() == Some("northwind")));
+    assert_eq!(reader.headers().unwrap().iter().next_back(), Some("client"));
+    assert!(reader.records().all(|row| row.unwrap().iter().next_back() == Some("northwind")));
     // A plan is switched for a team, not for one of its clients.
     assert_eq!(tieout(&["--client", "northwind", "--switch-date", "2026-11-10"]).status.code(), Some(2));
 }
