@@ -2,13 +2,20 @@
 //! refuse what is not listed here, their hints quote the examples, and `jobs/README.md` has these rows.
 
 mod alerts;
+mod ledger;
 mod plans;
+mod reference;
 mod savings;
 
 pub use alerts::{JOB_ALERTS, JOB_CHANNEL, JOB_QUIET};
+pub use ledger::{JOB_LEDGER, JOB_POSTGRES, JOB_ROUTE};
 pub use plans::{
     PLANS, PLANS_BYOK, PLANS_CREDITS, PLANS_DISCOUNT, PLANS_MINIMUM, PLANS_PACK, PLANS_RATE, PLANS_RATE_TIER, PLANS_STEP,
     PLANS_TIER, PLANS_TOP,
+};
+pub use reference::{
+    FX, FX_RATE, FX_TOP, NAMES, NAMES_NAME, NAMES_TOP, PRICES, PRICES_BAND, PRICES_DISCOUNT, PRICES_PRICE, PRICES_TOP, TEAMS,
+    TEAMS_OWNER, TEAMS_SHARED, TEAMS_TEAM, TEAMS_TOP,
 };
 pub use savings::{
     INVOICES, INVOICES_INVOICE, INVOICES_TOP, JOB_PLAN, JOB_SAVINGS, PURCHASES, PURCHASES_BALANCE, PURCHASES_POOL,
@@ -193,93 +200,6 @@ pub const JOB_BUDGET: Keys = Keys {
         key("currency", "`reporting_currency`", "currency of the amount; only spend in it counts", "\"USD\""),
     ],
 };
-pub const JOB_LEDGER: Keys = Keys {
-    title: "[[ledger]]",
-    keys: &[
-        key("name", "required", "what messages call the ledger; each has its own", "\"app\""),
-        key(
-            "kind",
-            "\"native\"",
-            "form of the ledger: `native`, `bifrost`, `helicone`, `langfuse`, `litellm` or `newapi`",
-            "\"litellm\"",
-        ),
-        key("sqlite", "none", "SQLite file; this, `postgres` or `files`", "\"ledger.db\""),
-        key(
-            "postgres",
-            "none",
-            "section `[ledger.postgres]`: a PostgreSQL database; this, `sqlite` or `files`",
-            "{ host = \"db.internal\", database = \"app\", user = \"tieout\", password = \"cred:ledger\" }",
-        ),
-        key("files", "none", "CSV, JSON or Parquet files or patterns; this, `sqlite` or `postgres`", "[\"ledger/*.csv\"]"),
-        key(
-            "table",
-            "\"request_ledger\"; of other kinds their own",
-            "table or view, with `sqlite` or `postgres`; there a schema may stand before it: `app.request_ledger`",
-            "\"request_ledger\"",
-        ),
-        key(
-            "currency",
-            "`reporting_currency`; USD for other kinds",
-            "currency of `expected_cost` where a row has none",
-            "\"USD\"",
-        ),
-        key("time_zone", "\"UTC\"", "IANA zone of times that have no offset, kind `native` only", "\"Europe/Berlin\""),
-        key(
-            "cost_decimals",
-            "all digits; of other kinds what they keep",
-            "decimals, 0 to 18, that the ledger rounds `expected_cost` to",
-            "6",
-        ),
-        key(
-            "quota_per_unit",
-            "what the ledger says",
-            "kind `newapi`: quota that one dollar buys, the operator's setting",
-            "500000",
-        ),
-        key(
-            "route",
-            "none",
-            "sections `[[ledger.route]]`, for other kinds than `native`: whom the ledger's own names stand for",
-            "[{ name = \"7\", provider = \"openai\" }]",
-        ),
-    ],
-};
-pub const JOB_ROUTE: Keys = Keys {
-    title: "[[ledger.route]]",
-    keys: &[
-        key(
-            "name",
-            "required",
-            "how the ledger names an upstream: a channel, deployment, provider key, provider or model; `*` at its end is any rest",
-            "\"7\"",
-        ),
-        key("provider", "what the ledger says", "the provider that it stands for", "\"openai\""),
-        key("account", "none", "the provider account", "\"org_acme\""),
-        key("api_key_id", "none", "the provider's key id, never the key", "\"key_abc\""),
-        key("funding", "what the ledger says", "whose money it spends: `byok`, `credits` or `fallback_credits`", "\"byok\""),
-        FROM,
-        TO,
-    ],
-};
-pub const JOB_POSTGRES: Keys = Keys {
-    title: "[ledger.postgres]",
-    keys: &[
-        key("host", "required", "name or address of the server, or the folder of its socket", "\"db.internal\""),
-        key("port", "5432", "its port", "5432"),
-        key("database", "required", "the database", "\"app\""),
-        key("user", "required", "a role that can do no more than read, see `sql/native.postgres.grants.sql`", "\"tieout\""),
-        key("password", "none", "reference to its password: `cred:`, `file:` or `env:`", "\"cred:ledger\""),
-        key(
-            "tls",
-            "\"verify-full\"; of a socket \"disable\"",
-            "`verify-full`, `verify-ca` (any host of a trusted authority), `require` (encrypted, but to anyone) or `disable`",
-            "\"verify-full\"",
-        ),
-        key("tls_ca", "none", "PEM file of an authority to trust beside the public ones", "\"ca.pem\""),
-        key("statement_seconds", "600", "longest time that one query may take", "600"),
-        key("lock_seconds", "30", "longest wait for a lock", "30"),
-    ],
-};
 pub const JOB_SOURCE: Keys = Keys {
     title: "[[source]]",
     keys: &[
@@ -349,178 +269,6 @@ pub const JOB_PULL: Keys = Keys {
             "UTC days the pages speak for, the second one excluded",
             "[\"2026-10-08\", \"2026-11-19\"]",
         ),
-    ],
-};
-
-/// Price book (contract 3.4).
-pub const PRICES: FileKeys =
-    FileKeys { title: "Price book", sections: &[&PRICES_TOP, &PRICES_PRICE, &PRICES_BAND, &PRICES_DISCOUNT] };
-pub const PRICES_TOP: Keys = Keys {
-    title: TOP,
-    keys: &[
-        key("provider", "required", "whose prices they are", "\"openai\""),
-        key("currency", "required", "currency of every price in the book", "\"USD\""),
-        key("checked", "required", "day on which a person last compared the book with the published prices", "\"2026-11-18\""),
-        key("source", "none", "where the prices were read, for people", "\"published price page\""),
-        key(
-            "price",
-            "required",
-            "sections `[[price]]`: dated prices, at least one",
-            "[{ model = \"gpt-5.4\", from = \"2026-03-06\", meters = { input_tokens = \"2.50\" } }]",
-        ),
-        key(
-            "discount",
-            "none",
-            "sections `[[discount]]`: contracted discounts; the last one that fits holds",
-            "[{ from = \"2026-01-01\", percent = \"22\" }]",
-        ),
-    ],
-};
-pub const PRICES_PRICE: Keys = Keys {
-    title: "[[price]]",
-    keys: &[
-        key("model", "required", "model or other priced thing, as provider and ledger name it", "\"gpt-5.4\""),
-        key("from", "required", "first UTC day in force", "\"2026-03-06\""),
-        key("to", "the model's next `from`", "UTC day on which the price is no longer in force", "\"2026-07-30\""),
-        key("per", "1", "units that one price buys, at most 1,000,000,000", "1000000"),
-        key(
-            "meters",
-            "required",
-            "price of each meter, in quotes; a meter left out is unknown, not free",
-            "{ input_tokens = \"2.50\", output_tokens = \"15\" }",
-        ),
-        key("tiers", "{}", "multiplier of each service tier and of `batch`; `standard` is 1", "{ batch = \"0.5\" }"),
-        key(
-            "bands",
-            "[]",
-            "prices for long contexts, ascending",
-            "[{ above_input_tokens = 272000, meters = { input_tokens = \"5\" } }]",
-        ),
-    ],
-};
-pub const PRICES_BAND: Keys = Keys {
-    title: "[[price.bands]]",
-    keys: &[
-        key("above_input_tokens", "required", "the band holds for calls with more input tokens than this", "272000"),
-        key("meters", "required", "meters that cost something else in this band, for the whole call", "{ input_tokens = \"5\" }"),
-    ],
-};
-pub const PRICES_DISCOUNT: Keys = Keys {
-    title: "[[discount]]",
-    keys: &[
-        key("account", "every account", "provider account", "\"org_acme\""),
-        key("api_key_id", "every key", "key id, never the key", "\"key_abc\""),
-        key("model", "every model", "a model of this book", "\"gpt-5.4\""),
-        key("from", "required", "first UTC day in force", "\"2026-01-01\""),
-        TO,
-        key("percent", "required", "per cent taken off the list price, in quotes", "\"22\""),
-    ],
-};
-
-/// Team map (contract 3.4 and 4.5).
-pub const TEAMS: FileKeys = FileKeys { title: "Team map", sections: &[&TEAMS_TOP, &TEAMS_TEAM, &TEAMS_OWNER, &TEAMS_SHARED] };
-pub const TEAMS_TOP: Keys = Keys {
-    title: TOP,
-    keys: &[
-        key("team", "required", "sections `[[team]]`: who can bear cost, at least one", "[{ name = \"growth\" }]"),
-        key(
-            "owner",
-            "none",
-            "sections `[[owner]]`: what belongs to whom",
-            "[{ kind = \"api_key\", name = \"key_abc\", team = \"growth\" }]",
-        ),
-        key("shared", "none", "sections `[[shared]]`: how shared cost is spread", "[{ method = \"proportional\" }]"),
-    ],
-};
-pub const TEAMS_TEAM: Keys = Keys {
-    title: "[[team]]",
-    keys: &[
-        key("name", "required", "the team in every report; not `unattributed` and not `ALL`", "\"growth\""),
-        key("cost_centre", "none", "cost centre, for accounting", "\"CC-100\""),
-        key("gl_account", "none", "general ledger account, for the journal", "\"6100\""),
-    ],
-};
-pub const TEAMS_OWNER: Keys = Keys {
-    title: "[[owner]]",
-    keys: &[
-        key(
-            "kind",
-            "required",
-            "what `name` names: `api_key`, `sub_account`, `account`, `label`, `ledger_team`, `feature` or `client`",
-            "\"api_key\"",
-        ),
-        key("provider", "any", "provider that `name` belongs to; an entry with it wins over one without", "\"openai\""),
-        key("name", "required", "key id, project, account, label … as provider or ledger writes it", "\"key_abc\""),
-        key("team", "required", "a team of this map", "\"growth\""),
-        key("funding", "none", "whose money the key spends: `byok`, `credits` or `fallback_credits`", "\"byok\""),
-        FROM,
-        TO,
-    ],
-};
-pub const TEAMS_SHARED: Keys = Keys {
-    title: "[[shared]]",
-    keys: &[
-        key("provider", "any", "provider whose unowned charges are spread", "\"openai\""),
-        key("categories", "all", "charge categories: `Usage`, `Purchase`, `Tax`, `Credit`, `Adjustment`", "[\"Tax\"]"),
-        key("method", "required", "`proportional` to the teams' own cost, `even` or `fixed`", "\"fixed\""),
-        key("teams", "required by `even`", "teams that bear equal parts", "[\"growth\", \"search\"]"),
-        key(
-            "shares",
-            "required by `fixed`",
-            "part of each team, in quotes; they sum to 1",
-            "{ growth = \"0.7\", search = \"0.3\" }",
-        ),
-        FROM,
-        TO,
-    ],
-};
-
-/// Names map (contract 3.4).
-pub const NAMES: FileKeys = FileKeys { title: "Names map", sections: &[&NAMES_TOP, &NAMES_NAME] };
-pub const NAMES_TOP: Keys = Keys {
-    title: TOP,
-    keys: &[key(
-        "name",
-        "none",
-        "sections `[[name]]`: what names stand for",
-        "[{ kind = \"model\", provider = \"openai\", name = \"gpt-5.4-latest\", is = \"gpt-5.4\" }]",
-    )],
-};
-pub const NAMES_NAME: Keys = Keys {
-    title: "[[name]]",
-    keys: &[
-        key(
-            "kind",
-            "required",
-            "what `name` names: `model`, `meter` (a model that says nothing of what it counts), `api_key` or `sub_account`",
-            "\"model\"",
-        ),
-        key("provider", "required", "provider that uses the name", "\"openai\""),
-        key("name", "required", "the name as it appears", "\"gpt-5.4-latest\""),
-        key("is", "required", "the one name, id or meter that it stands for", "\"gpt-5.4\""),
-        FROM,
-        TO,
-    ],
-};
-
-/// Exchange rates (contract 3.4).
-pub const FX: FileKeys = FileKeys { title: "Exchange rates", sections: &[&FX_TOP, &FX_RATE] };
-pub const FX_TOP: Keys = Keys {
-    title: TOP,
-    keys: &[key(
-        "rate",
-        "none",
-        "sections `[[rate]]`: published rates; a day without one takes the last of the 7 days before",
-        "[{ day = \"2026-11-18\", from = \"EUR\", to = \"USD\", rate = \"1.0853\" }]",
-    )],
-};
-pub const FX_RATE: Keys = Keys {
-    title: "[[rate]]",
-    keys: &[
-        key("day", "required", "day the rate was published for", "\"2026-11-18\""),
-        key("from", "required", "currency that one unit is taken of", "\"EUR\""),
-        key("to", "required", "currency that `rate` is written in", "\"USD\""),
-        key("rate", "required", "how much of `to` one unit of `from` is, in quotes", "\"1.0853\""),
     ],
 };
 
