@@ -15,10 +15,22 @@ const SHOWN: &str = "[redacted]";
 const PREFIXES: [&str; 9] = ["sk-", "sk_", "gsk_", "xoxb-", "xapp-", "AIza", "ya29.", "eyJhbGci", "whsec_"];
 const KEY_CHARS_MIN: usize = 20;
 
-#[derive(Default)]
+/// An answer has so many digits, and so many letters of hexadecimal ids, that a shorter run of them is found in a key by
+/// chance: then it is no part of one.
+const DIGITS_MIN: usize = 16;
+const HEX_MIN: usize = 12;
+
 struct Known {
     key: RandomState,
     parts: HashSet<u64>,
+    /// The shortest secret that is nothing but hexadecimal digits.
+    shortest_hex: usize,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Known { key: RandomState::new(), parts: HashSet::new(), shortest_hex: usize::MAX }
+    }
 }
 
 static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(Default::default);
@@ -27,6 +39,9 @@ static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(Default::default);
 /// or percent-encoded.
 pub fn learn(secret: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    if secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        known.shortest_hex = known.shortest_hex.min(secret.len());
+    }
     for form in forms(secret.as_bytes()) {
         for part in form.windows(PART) {
             let part = known.key.hash_one(part);
@@ -96,10 +111,32 @@ pub fn redact(text: &str) -> String {
     shown
 }
 
-/// Whether bytes hold a known secret as it is.
+/// Whether bytes hold a known secret, or a part of one that is not there by chance: [`PART`] bytes, of hexadecimal digits
+/// 12, of decimal ones 16, and of a shorter secret all.
 pub fn holds_a_secret(bytes: &[u8]) -> bool {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    !known.parts.is_empty() && bytes.windows(PART).any(|part| known.parts.contains(&known.key.hash_one(part)))
+    if known.parts.is_empty() {
+        return false;
+    }
+    // Bytes of the part that goes on, and whether all of them are decimal digits.
+    let (mut length, mut decimal) = (0, true);
+    for part in bytes.windows(PART) {
+        if !known.parts.contains(&known.key.hash_one(part)) {
+            (length, decimal) = (0, true);
+            continue;
+        }
+        length = if length == 0 { PART } else { length + 1 };
+        decimal &= part.iter().all(u8::is_ascii_digit);
+        let least = match part.iter().all(u8::is_ascii_hexdigit) {
+            true if decimal => DIGITS_MIN.min(known.shortest_hex),
+            true => HEX_MIN.min(known.shortest_hex),
+            false => PART,
+        };
+        if length >= least {
+            return true;
+        }
+    }
+    false
 }
 
 /// Words of the letters that keys are made of, with their places.
@@ -155,6 +192,23 @@ mod tests {
         }
         assert!(holds_a_secret(b"{\"name\":\"zQ7/x+Vw9\"}") && !holds_a_secret(b"zQ7/x+V"));
         assert_eq!(redact("grün und zQ7/x+V"), "grün und zQ7/x+V");
+    }
+
+    #[test]
+    fn digits_that_a_key_has_by_chance_are_no_part_of_it() {
+        learn("5d41402abc4b2a76b9719d911017c592-zZ90817263549081726354zZ");
+        for (text, held) in [
+            // A part of eight that no id or number has.
+            ("{\"name\":\"c592-zZ9\"}", true),
+            ("5d41402a-77aa-4d55", false),
+            ("{\"id\":\"5d41402abc4\"}", false),
+            ("{\"id\":\"5d41402abc4b\"}", true),
+            ("{\"at\":1729081726354000}", false),
+            ("{\"at\":908172635490817}", false),
+            ("{\"at\":9081726354908172}", true),
+        ] {
+            assert_eq!(holds_a_secret(text.as_bytes()), held, "{text}");
+        }
     }
 
     #[test]
