@@ -196,22 +196,23 @@ pub struct Backtest {
     /// CSV file of labelled spikes: series,start,end or series,timestamp
     #[arg(long, value_name = "FILE", requires = "series")]
     pub labels: Option<PathBuf>,
-    /// Usual deviations from the baseline, with --ratio and --money. Default: 6
+    /// The rule of a job: usual deviations from the baseline, with --ratio and --money. Default: 6
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub score: Option<String>,
-    /// Value divided by what was expected. Default: 3
+    /// The rule of a job: value divided by what was expected. Default: 3
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub ratio: Option<String>,
-    /// Distance from what was expected, in units an hour. Default: 5
+    /// The rule of a job: distance from what was expected, in units an hour. Default: 5
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub money: Option<String>,
-    /// A cautious score that needs neither ratio nor money; 0 switches it off. Default: 8
+    /// How odd an hour has to be: that decides alone. 0, or any option of the rule of a job, asks that rule instead.
+    /// Default: 6
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub score_alone: Option<String>,
-    /// up, down or both. Default: both, or up where --score-alone is 0
+    /// up, down or both. Default: both; up with the rule of a job
     #[arg(long, value_name = "WAY", requires = "series")]
     pub direction: Option<String>,
-    /// Hours after which a new level is the baseline. Default: 96
+    /// The rule of a job: hours after which a new level is the baseline. Default: 168
     #[arg(long, value_name = "HOURS", requires = "series")]
     pub adapt_hours: Option<u32>,
     /// IANA zone of hours and weekends. Default: UTC

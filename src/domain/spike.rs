@@ -79,8 +79,8 @@ pub enum Direction {
     Both,
 }
 
-/// When an hour is a spike: all of score, ratio and money must be reached (contract 4.7). No rate is
-/// negative. The defaults are those of contract 4.8.
+/// When an hour is a spike: all of score, ratio and money must be reached (contract 4.7), or a score that
+/// stands alone. No rate is negative. The defaults are those of contract 4.8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// Deviations from the baseline, in units of the series' own usual deviation.
@@ -89,8 +89,8 @@ pub struct Thresholds {
     pub ratio: Amount,
     /// Actual − expected, in units of the series an hour.
     pub money: Amount,
-    /// A cautious score, which heavy tails do not reach, from which neither ratio nor money is asked; `None`
-    /// where both are always asked.
+    /// How odd an hour must be where that alone decides, in usual distances of the series; then nothing above
+    /// is asked, nor anything below but the direction. `None` for spend.
     pub score_alone: Option<Amount>,
     pub direction: Direction,
     /// Hours after which a new level that has not gone away is the baseline.
@@ -114,11 +114,10 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// For series of anything. No ratio and no amount means the same for all of them, so besides the rule for
-    /// spend a high score alone decides, up and down, and a new level is accepted sooner.
+    /// For series of anything. No ratio and no amount means the same for all of them, so how odd an hour is
+    /// decides alone, up and down.
     pub fn for_any_series() -> Thresholds {
-        let score_alone = Some(Amount::whole(8));
-        Thresholds { score_alone, direction: Direction::Both, adapt_hours: 96, ..Thresholds::default() }
+        Thresholds { score_alone: Some(Amount::whole(6)), direction: Direction::Both, ..Thresholds::default() }
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Backtested {
     pub summary: String,
 }
 
-/// What the command line says about the thresholds of a file of series.
+/// What the command line says about the thresholds of a file of series. How odd an hour is decides alone, unless
+/// something is said that only the rule of a job asks, or `--score-alone 0`.
 ///
 /// # Errors
 /// A number, way, zone or day that is none (2).
@@ -44,7 +45,12 @@ pub fn settings(typed: &Backtest) -> Result<Settings, Fault> {
         let fault = || usage(format!("{option}: {text:?} is no positive number"), "write it like 6 or 2.5");
         *slot = Amount::parse(text).ok().filter(|number| !number.is_negative()).ok_or_else(fault)?;
     }
-    thresholds.score_alone = Some(alone).filter(|alone| !alone.is_zero());
+    let of_a_job = typed.score.is_some() || typed.ratio.is_some() || typed.money.is_some() || typed.adapt_hours.is_some();
+    if of_a_job && typed.score_alone.is_some() && !alone.is_zero() {
+        let hint = "leave it out to use the rule of a job, or leave out --score, --ratio, --money and --adapt-hours";
+        return Err(usage("--score-alone decides alone".to_string(), hint));
+    }
+    thresholds.score_alone = Some(alone).filter(|alone| !of_a_job && !alone.is_zero());
     thresholds.direction = match typed.direction.as_deref() {
         None if thresholds.score_alone.is_some() => Direction::Both,
         None | Some("up") => Direction::Up,

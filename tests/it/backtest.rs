@@ -1,5 +1,5 @@
-//! `backtest` on synthetic spend with labelled spikes: the generator, no look-ahead, and the figures that
-//! docs/spikes.md promises.
+//! `backtest` on synthetic spend and traffic with labelled spikes: the generators, no look-ahead, and the figures
+//! that docs/spikes.md promises.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -112,8 +112,46 @@ fn generated(seed: u64) -> (String, String) {
     (series, labels)
 }
 
+/// Series of traffic of two to nine weeks with what happens to traffic: hours that are too high or too low, at
+/// most by half; silence; and a new level, of which the first twelve hours are labelled. Two CSV texts.
+fn traffic(seed: u64) -> (String, String) {
+    let (mut series, mut labels) = ("series,timestamp,value\n".to_string(), "series,start,end\n".to_string());
+    let mut draw = Draw(seed);
+    for days in [15usize, 30, 63] {
+        for shape in [Shape::Office, Shape::Consumer, Shape::Flat] {
+            for noise in [0.03, 0.06] {
+                let name = format!("{shape:?}-{noise}-{days}");
+                let start = 1_767_571_200 + 86_400 * draw.below(200) as i64;
+                let mut values: Vec<f64> = (0..days * 24)
+                    .map(|hour| {
+                        let at = start / 3_600 + hour as i64;
+                        400.0 * shape.usual((at % 24) as usize, (at / 24 + 3) % 7 >= 5) * f64::exp(draw.normal() * noise)
+                    })
+                    .collect();
+                let mut hour = 24 * 7 + draw.below(24) as usize;
+                while hour + 12 < values.len() {
+                    let (length, times) = draw.pick(&[(1, 1.5), (1, 0.5), (2, 1.5), (3, 0.5), (6, 1.4), (2, 0.0), (12, 1.6)]);
+                    let end = if length == 12 { values.len() } else { hour + length };
+                    values[hour..end].iter_mut().for_each(|value| *value *= times);
+                    let at = |hour: usize| start + 3_600 * hour as i64;
+                    writeln!(labels, "{name},{},{}", at(hour), at(hour + length)).unwrap();
+                    hour += length + 60 + draw.below(120) as usize;
+                }
+                for (hour, value) in values.iter().enumerate() {
+                    writeln!(series, "{name},{},{value:.3}", start + 3_600 * hour as i64).unwrap();
+                }
+            }
+        }
+    }
+    (series, labels)
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tieout")).arg("backtest").args(arguments).current_dir(folder).output().unwrap()
+}
+
 fn backtest(folder: &Path, arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_tieout")).arg("backtest").args(arguments).current_dir(folder).output().unwrap();
+    let output = run(folder, arguments);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
@@ -133,7 +171,7 @@ fn large_spikes_are_caught_with_few_false_alarms() {
     std::fs::write(folder.path().join("series.csv"), &series).unwrap();
     std::fs::write(folder.path().join("labels.csv"), labels).unwrap();
     // The defaults of a job, and those of a file of series.
-    for thresholds in [&["--score-alone", "0", "--adapt-hours", "168"][..], &[]] {
+    for thresholds in [&["--score-alone", "0"][..], &[]] {
         let output = backtest(folder.path(), &[&["--series", "series.csv", "--labels", "labels.csv"], thresholds].concat());
         let summary = String::from_utf8(output.stderr).unwrap();
         assert!(figure(&summary, "caught, F1 ") >= 850, "{summary}");
@@ -142,6 +180,58 @@ fn large_spikes_are_caught_with_few_false_alarms() {
         assert_eq!(rows.lines().count(), series.lines().count());
         assert_eq!(rows.lines().next(), Some("series,timestamp,flag,score,expected"));
     }
+}
+
+#[test]
+fn what_is_odd_in_traffic_is_caught_with_few_false_alarms() {
+    let folder = tempfile::tempdir().unwrap();
+    let (series, labels) = traffic(5);
+    std::fs::write(folder.path().join("series.csv"), &series).unwrap();
+    std::fs::write(folder.path().join("labels.csv"), labels).unwrap();
+    let arguments = ["--series", "series.csv", "--labels", "labels.csv"];
+    let summary = String::from_utf8(backtest(folder.path(), &arguments).stderr).unwrap();
+    assert!(figure(&summary, "F1: ") >= 700, "{summary}");
+    assert!(figure(&summary, "per series and week: ") <= 100, "{summary}");
+    // The rule of a job is one for spend: it does not look down, and half as much again is nothing to it.
+    let of_a_job = backtest(folder.path(), &[&arguments[..], &["--score-alone", "0"]].concat());
+    assert!(figure(&String::from_utf8(of_a_job.stderr).unwrap(), "F1: ") <= 300);
+}
+
+#[test]
+fn the_options_choose_what_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = 1_767_571_200i64;
+    let mut series = "series,timestamp,value\n".to_string();
+    for hour in 0..24 * 30 {
+        // A dip and a spike.
+        let odd = |value: i64| [(600, value / 2), (660, value * 8)].into_iter().find(|(at, _)| *at == hour);
+        let value = 100 + hour % 24 * 10 + hour * 7_919 % 13;
+        writeln!(series, "s,{},{}", start + 3_600 * hour, odd(value).map_or(value, |(_, value)| value)).unwrap();
+    }
+    std::fs::write(folder.path().join("s.csv"), series).unwrap();
+    let flagged = |options: &[&str]| {
+        let rows = String::from_utf8(backtest(folder.path(), &[&["--series", "s.csv"], options].concat()).stdout).unwrap();
+        let hour = |line: &str| (line.split(',').nth(1).unwrap().parse::<i64>().unwrap() - start) / 3_600;
+        let mut hours: Vec<i64> = rows.lines().skip(1).filter(|line| line.split(',').nth(2) == Some("1")).map(hour).collect();
+        // What follows a spike at once belongs to it.
+        hours.dedup_by(|hour, before| *hour - *before <= 3);
+        hours
+    };
+    assert_eq!(flagged(&[]), [600, 660]);
+    assert_eq!(flagged(&["--score-alone", "6"]), [600, 660]);
+    assert_eq!(flagged(&["--direction", "down"]), [600]);
+    assert_eq!(flagged(&["--direction", "up"]), [660]);
+    assert_eq!(flagged(&["--score-alone", "900"]), Vec::<i64>::new());
+    // Any option of the rule of a job asks that rule, which looks up.
+    for options in
+        [&["--score-alone", "0"][..], &["--ratio", "2"], &["--money", "1"], &["--score", "5"], &["--adapt-hours", "48"]]
+    {
+        assert_eq!(flagged(options), [660], "{options:?}");
+    }
+    let both = run(folder.path(), &["--series", "s.csv", "--score-alone", "6", "--ratio", "2"]);
+    let said = String::from_utf8(both.stderr).unwrap();
+    assert_eq!(both.status.code(), Some(2), "{said}");
+    assert!(said.contains("--score-alone decides alone"), "{said}");
 }
 
 /// Contract section 2: without looking ahead.
@@ -195,11 +285,7 @@ fn files_of_series_are_read_as_people_write_them() {
         ("series,timestamp,value\na,2026-11-01\n", "bad.csv:2: expected 3 fields, found 2"),
     ] {
         write("bad.csv", text);
-        let output = Command::new(env!("CARGO_BIN_EXE_tieout"))
-            .args(["backtest", "--series", "bad.csv"])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
+        let output = run(folder.path(), &["--series", "bad.csv"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(65), "{said}");
         assert!(said.contains(told), "{said}");

@@ -1,5 +1,6 @@
-//! Judges one series hour by hour, each hour against what came before it and nothing else. Pure integers
-//! and order statistics: values are counts of 10^-18, scores counts of 1/1000.
+//! Judges a series of spend hour by hour, each hour against what came before it and nothing else. Pure integers
+//! and order statistics: values are counts of 10^-18, scores counts of 1/1000. Series of anything else are
+//! judged in `oddity`.
 //!
 //! An hour is compared with several baselines, each a median of earlier hours (the same hour on days of its
 //! kind, the same hour of the week, the same times the level of the last days, the same hours of the last
@@ -26,7 +27,7 @@ const MONTH_START_DAYS: u8 = 4;
 /// How long an outage is remembered, and how far below the baseline it is.
 const OUTAGE_MEMORY: i64 = 2 * DAY;
 const OUTAGE_SCORE: i64 = 2_000;
-/// Where ratio and money have to pass too, the score need not guard against heavy tails for more than this.
+/// Ratio and money have to pass too, so the score need not guard against heavy tails for more than this.
 const STRETCH_MAX: i64 = 1_500;
 /// A score beyond a thousand says no more.
 const SCORE_MAX: i64 = 1_000_000;
@@ -78,7 +79,7 @@ struct MonthStart {
     highest: [Option<i128>; 24],
 }
 
-fn median(values: &mut [i128]) -> Option<i128> {
+pub(super) fn median(values: &mut [i128]) -> Option<i128> {
     quantile(values, 500)
 }
 
@@ -134,21 +135,13 @@ impl Detector {
                     && distance >= limits.distance
                     && (less <= 0 || more.saturating_mul(1_000) / less >= i128::from(limits.ratio_milli))
             };
-            let alone = |score: i64| limits.alone_milli.is_some_and(|alone| score >= alone);
-            let (cautious_up, cautious_down) = (calm(up, rise), calm(down, fall));
-            let rises = up > 0 && (alone(cautious_up) || far(value - high, rise, value, least));
-            // Where the score alone decides, what drops to nothing is silence and no spike.
-            let falls = down > 0
-                && match limits.alone_milli {
-                    Some(_) => alone(cautious_down) && value.saturating_mul(10) > low,
-                    None => far(low - value, fall, high, value),
-                };
+            let rises = up > 0 && far(value - high, rise, value, least);
+            let falls = down > 0 && far(low - value, fall, high, value);
             verdict.flag = limits.up && rises || limits.down && falls;
-            verdict.score_milli = match (limits.alone_milli, up > 0) {
-                (Some(_), true) => cautious_up,
-                (Some(_), false) => -cautious_down,
-                (None, true) => calm(score(value - high, usual), rise.min(STRETCH_MAX)),
-                (None, false) => -calm(score(low - value, usual), fall.min(STRETCH_MAX)),
+            verdict.score_milli = if up > 0 {
+                calm(score(value - high, usual), rise.min(STRETCH_MAX))
+            } else {
+                -calm(score(low - value, usual), fall.min(STRETCH_MAX))
             };
             if limits.catch_up {
                 verdict.flag = self.after_outage(&hour, value, low, high, down, verdict.flag);

@@ -1,9 +1,12 @@
 //! Spikes (contract 4.7): series, their replay through the detector, incidents, and rules without a baseline.
 
+mod bar;
 pub mod detector;
 pub mod grade;
 mod hours;
 mod incidents;
+mod likeness;
+pub mod oddity;
 pub mod quantities;
 pub mod replay;
 mod rules;

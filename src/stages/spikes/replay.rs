@@ -1,6 +1,7 @@
 //! Replays a whole series through the detector, hour by hour, as it would have run: no hour sees a later one.
 
 use super::detector::Detector;
+use super::oddity::{OddLimits, Oddity};
 use super::verdict::{Baseline, Hour, Limits, Verdict};
 use crate::domain::calendar::{Calendar, DayKind};
 use crate::domain::money::{Amount, SCALE};
@@ -19,7 +20,7 @@ pub struct Point {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     pub flag: bool,
-    /// 3 decimals; negative below the baseline.
+    /// 3 decimals. Of spend negative below the baseline; where the score alone decides never negative.
     pub score: Amount,
     pub expected: Amount,
     pub baseline: Baseline,
@@ -38,13 +39,34 @@ pub fn replay(
     step_seconds: i64,
     points: impl IntoIterator<Item = Point>,
 ) -> Vec<Judged> {
-    let mut detector = Detector::new(limits(thresholds, step_seconds));
+    match thresholds.score_alone {
+        None => {
+            let mut detector = Detector::new(limits(thresholds, step_seconds));
+            each(calendar, points, |hour, value| detector.judge(hour, value))
+        }
+        Some(score) => {
+            let (up, down) = (thresholds.direction != Direction::Down, thresholds.direction != Direction::Up);
+            let mut oddity = Oddity::new(OddLimits { score_milli: milli(score), up, down, step: step_seconds });
+            each(calendar, points, |hour, value| oddity.judge(hour, value))
+        }
+    }
+}
+
+fn each(
+    calendar: &Calendar,
+    points: impl IntoIterator<Item = Point>,
+    mut judge: impl FnMut(Hour, i128) -> Verdict,
+) -> Vec<Judged> {
     let mut local = LocalHours { calendar, known: None };
     let judge = |point: Point| match point.value {
         None => Judged::NOTHING,
-        Some(value) => judged(detector.judge(local.hour(point.at), value.atto())),
+        Some(value) => judged(judge(local.hour(point.at), value.atto())),
     };
     points.into_iter().map(judge).collect()
+}
+
+fn milli(amount: Amount) -> i64 {
+    i64::try_from(amount.atto() / 10i128.pow(SCALE - 3)).unwrap_or(i64::MAX)
 }
 
 fn judged(verdict: Verdict) -> Judged {
@@ -58,13 +80,11 @@ fn judged(verdict: Verdict) -> Judged {
 }
 
 fn limits(thresholds: &Thresholds, step_seconds: i64) -> Limits {
-    let milli = |amount: Amount| i64::try_from(amount.atto() / 10i128.pow(SCALE - 3)).unwrap_or(i64::MAX);
     let hours = i128::from(step_seconds.max(1));
     Limits {
         score_milli: milli(thresholds.score),
         ratio_milli: milli(thresholds.ratio),
         distance: thresholds.money.mul_div(hours, 3_600).unwrap_or(thresholds.money).atto(),
-        alone_milli: thresholds.score_alone.map(milli),
         up: thresholds.direction != Direction::Down,
         down: thresholds.direction != Direction::Up,
         adapt: i64::from(thresholds.adapt_hours) * 3_600,

@@ -16,15 +16,13 @@ pub struct Hour {
     pub month: i32,
 }
 
-/// When an hour is flagged, in the detector's own units.
+/// When an hour of spend is flagged, in the detector's own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub score_milli: i64,
     pub ratio_milli: i64,
     /// Distance from the baseline, 10^-18.
     pub distance: i128,
-    /// A cautious score from which neither ratio nor distance is asked.
-    pub alone_milli: Option<i64>,
     pub up: bool,
     pub down: bool,
     /// Seconds after which flagged hours are history like any other.
@@ -36,9 +34,9 @@ pub struct Limits {
 /// What an hour was compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Baseline {
-    /// Fewer than 24 values: nothing is judged.
+    /// Too few values: nothing is judged.
     WarmingUp,
-    /// The highest of all earlier hours, because no hour of the day was seen often enough.
+    /// All earlier hours, because no hour of the day was seen often enough.
     AllHours,
     /// The same hour on all days, because days of this kind were seen too seldom.
     AnyDay,
@@ -50,7 +48,7 @@ pub enum Baseline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub flag: bool,
-    /// Thousandths; 0 within the baselines, negative below them.
+    /// Thousandths. Of spend: 0 within the baselines, negative below them; of any series: how odd it is, whichever way.
     pub score_milli: i64,
     /// The baseline nearest to the value, 10^-18.
     pub expected: i128,
