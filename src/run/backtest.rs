@@ -13,6 +13,7 @@ use crate::report::backtest::{HEADER, push_row, summary};
 use crate::run::reference::{Asked, load};
 use crate::run::snapshot;
 use crate::stages::spikes::grade::{Grade, Graded, Labelled};
+use crate::stages::spikes::oddity::FIRST_SCORED;
 use crate::stages::spikes::replay::{Judged, Point, replay};
 use crate::stages::spikes::series::series_of;
 use crate::stages::spikes::verdict::Baseline;
@@ -160,9 +161,10 @@ fn floor(settings: &Settings, step: i64) -> Amount {
     settings.thresholds.money.mul_div(i128::from(step), 3_600).unwrap_or(settings.thresholds.money)
 }
 
-/// The usual distance of two values: the middle one; an hour where there are not two.
+/// The usual distance of two values: the middle one; an hour where there are not two. It is that of the values
+/// before any is judged, else a later one would have a say.
 fn step_seconds(times: impl Iterator<Item = DateTime<Utc>>) -> i64 {
-    let times: Vec<i64> = times.map(|at| at.timestamp()).collect();
+    let times: Vec<i64> = times.take(FIRST_SCORED).map(|at| at.timestamp()).collect();
     let mut steps: Vec<i64> = times.iter().zip(times.iter().skip(1)).map(|(a, b)| b - a).filter(|step| *step > 0).collect();
     steps.sort_unstable();
     steps.get(steps.len() / 2).copied().unwrap_or(3_600)

@@ -1,9 +1,12 @@
 //! `backtest` on synthetic spend and traffic with labelled spikes: the generators, no look-ahead, and the figures
 //! that docs/spikes.md promises.
 
+use proptest::prelude::*;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Output};
+use tieout::domain::spike::{Settings, Thresholds};
+use tieout::run::backtest::of_file;
 
 /// Numbers that are the same on every machine.
 struct Draw(u64);
@@ -234,6 +237,58 @@ fn the_options_choose_what_decides() {
     assert!(said.contains("--score-alone decides alone"), "{said}");
 }
 
+/// One row: seconds since the one before, and a value as it is written.
+fn rows() -> impl Strategy<Value = Vec<(i64, String)>> {
+    let value = prop_oneof![
+        60 => (900i64..1_100).prop_map(|value| format!("{}.{}", value / 10, value % 10)),
+        4 => Just(String::new()),
+        4 => Just("0".to_string()),
+        2 => Just("-40".to_string()),
+        2 => (1i64..9_000_000).prop_map(|value| value.to_string()),
+        1 => Just("999999999999999999".to_string()),
+        1 => Just("-999999999999999999".to_string()),
+        1 => Just("0.000000000000000001".to_string()),
+    ];
+    // Two steps, so that the whole file says another one than its start.
+    let steps = prop::sample::select(vec![0i64, 60, 900, 1_800, 3_600, 86_400]);
+    (steps.clone(), steps, 0usize..400, prop::collection::vec((value, 0u8..40), 1..500)).prop_map(
+        |(first, second, turn, values)| {
+            let row = |(place, (value, gap)): (usize, (String, u8))| {
+                let step = if place < turn { first } else { second };
+                (if gap == 0 { step * 9 } else { step }, value)
+            };
+            values.into_iter().enumerate().map(row).collect()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 500, ..ProptestConfig::with_cases(64) })]
+
+    /// Contract section 2, for anything that can stand in a file: unknown, negative, the largest and smallest
+    /// numbers, gaps, rows of one instant, and steps that change.
+    #[test]
+    fn no_later_row_changes_an_earlier_one(rows in rows(), cut in 0.0f64..1.0, alone in any::<bool>()) {
+        let thresholds = if alone { Thresholds::for_any_series() } else { Thresholds::default() };
+        let settings = Settings { thresholds, ..Settings::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s.csv");
+        let judged = |rows: &[(i64, String)]| {
+            let (mut text, mut at) = ("timestamp,value\n".to_string(), 1_767_571_200);
+            for (since, value) in rows {
+                at += since;
+                writeln!(text, "{at},{value}").unwrap();
+            }
+            std::fs::write(&file, text).unwrap();
+            String::from_utf8(of_file(&file, None, &settings).unwrap().rows).unwrap()
+        };
+        let whole = judged(&rows);
+        prop_assert_eq!(whole.lines().count(), rows.len() + 1);
+        let end = 1 + (cut * (rows.len() - 1) as f64) as usize;
+        prop_assert!(whole.starts_with(&judged(&rows[..end])), "{end} of {}", rows.len());
+    }
+}
+
 /// Contract section 2: without looking ahead.
 #[test]
 fn truncating_the_future_changes_no_flag() {
@@ -256,6 +311,15 @@ fn truncating_the_future_changes_no_flag() {
             assert_eq!(cut, &of_whole[..end], "{name} until {end}");
         }
     }
+    // Nor does a file that goes on in other steps: most of this one is by the minute.
+    let name = wanted[0];
+    let mut own: Vec<String> = rows.iter().filter(|line| line.starts_with(name)).map(|line| line.to_string()).collect();
+    let last: i64 = own.last().and_then(|line| line.split(',').nth(1)).unwrap().parse().unwrap();
+    own.extend((1..3_000).map(|minute| format!("{name},{},20", last + 60 * minute)));
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let of_whole: Vec<&str> = whole.lines().filter(|line| line.starts_with(name)).collect();
+    let longer = judged(&own);
+    assert_eq!(longer.lines().skip(1).take(of_whole.len()).collect::<Vec<&str>>(), of_whole);
     // Neither does another order of the rows.
     let mut mixed = rows.clone();
     mixed.reverse();
