@@ -15,21 +15,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Rows that are in memory at a time: about 100 MB of a wide ledger.
+/// Rows of a batch, of which two are in memory at a time: about 100 MB each of a wide ledger.
 const BATCH_ROWS: usize = 1 << 18;
 
-/// Hands on the rows of the file.
+/// Hands on the rows of the file; while those of one batch are, the next one is decoded.
 pub fn read(path: &Path, rows: &mut Rows<'_>) -> Result<(), Fault> {
     let (file, columns) = open(path)?;
     let names: Vec<String> = columns.iter().filter_map(|column| COLUMNS.get(*column)).map(|(name, _)| name.to_string()).collect();
-    for (start, count) in batches(path, &file)? {
-        let batch = guarded(path, || {
-            let reader = reader(&file)?.with_columns(Some(names.clone())).with_slice(Some((start, count)));
+    let decode = |slice: (usize, usize)| {
+        guarded(path, || {
+            let reader = reader(&file)?.with_columns(Some(names.clone())).with_slice(Some(slice));
             series(&reader.read_parallel(ParallelStrategy::Columns).set_rechunk(true).finish()?, &columns)
-        })?;
-        hand_on(&batch, rows).map_err(|error| unusable(path, &error.to_string()))?;
-    }
-    Ok(())
+        })
+    };
+    let mut slices = batches(path, &file)?.into_iter();
+    std::thread::scope(|scope| {
+        let start = |slice| scope.spawn(move || decode(slice));
+        let mut next = slices.next().map(start);
+        while let Some(decoding) = next {
+            let batch = decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            next = slices.next().map(start);
+            hand_on(&batch, rows).map_err(|error| unusable(path, &error.to_string()))?;
+        }
+        Ok(())
+    })
 }
 
 /// Reads the footer and verifies columns and types.
