@@ -62,48 +62,52 @@ impl Billing {
 /// An expected cost in a currency that the provider does not bill in, on a day without a rate (65).
 pub(super) fn join(reference: &Reference, provider: Facts, ledger: Facts, repeats: &Repeats) -> Result<Facts, Fault> {
     let mut facts = provider;
-    let billing = Billing::of(&facts);
-    let symbols: Vec<Sym> = (0..ledger.symbols.len()).map(|at| facts.symbols.number(ledger.symbols.text(at as Sym))).collect();
-    let symbol = |sym: Sym| symbols.get(sym as usize).copied().unwrap_or(NONE);
-    let requests = facts.requests.absorb(&ledger.requests, repeats);
-    let kinds: Vec<(u32, Currency)> = ledger
-        .entry_kinds
-        .all()
-        .iter()
-        .map(|kind| {
-            let own = EntryKind {
-                provider: symbol(kind.provider),
-                account: symbol(kind.account),
-                sub_account: symbol(kind.sub_account),
-                api_key_id: symbol(kind.api_key_id),
-                model: symbol(kind.model),
-                service_tier: symbol(kind.service_tier),
-                team: symbol(kind.team),
-                feature: symbol(kind.feature),
-                client: symbol(kind.client),
-                ..*kind
-            };
-            (facts.entry_kinds.number(billing.complete(own)), kind.currency)
-        })
-        .collect();
-    facts.calls = ledger.calls;
-    facts.ledgers = ledger.ledgers;
-    facts.parts = ledger.parts;
-    for part in &mut facts.parts {
-        part.meter = symbol(part.meter);
-    }
-    facts.asides = ledger.asides;
-    for aside in &mut facts.asides {
-        (aside.upstream_provider, aside.credit_unit) = (symbol(aside.upstream_provider), symbol(aside.credit_unit));
-    }
-    let mut entries = ledger.entries;
+    let mut requests = std::mem::take(&mut facts.requests);
+    let Facts { symbols, requests: theirs, calls, ledgers, entry_kinds, mut entries, mut parts, mut asides, .. } = ledger;
+    // The ids are most of the work, and nothing else needs them.
+    let (numbers, priced) = std::thread::scope(|scope| {
+        let numbers = scope.spawn(|| requests.absorb(&theirs, repeats));
+        let billing = Billing::of(&facts);
+        let symbols: Vec<Sym> = (0..symbols.len()).map(|at| facts.symbols.number(symbols.text(at as Sym))).collect();
+        let symbol = |sym: Sym| symbols.get(sym as usize).copied().unwrap_or(NONE);
+        let kinds: Vec<(u32, Currency)> = entry_kinds
+            .all()
+            .iter()
+            .map(|kind| {
+                let own = EntryKind {
+                    provider: symbol(kind.provider),
+                    account: symbol(kind.account),
+                    sub_account: symbol(kind.sub_account),
+                    api_key_id: symbol(kind.api_key_id),
+                    model: symbol(kind.model),
+                    service_tier: symbol(kind.service_tier),
+                    team: symbol(kind.team),
+                    feature: symbol(kind.feature),
+                    client: symbol(kind.client),
+                    ..*kind
+                };
+                (facts.entry_kinds.number(billing.complete(own)), kind.currency)
+            })
+            .collect();
+        for part in &mut parts {
+            part.meter = symbol(part.meter);
+        }
+        for aside in &mut asides {
+            (aside.upstream_provider, aside.credit_unit) = (symbol(aside.upstream_provider), symbol(aside.credit_unit));
+        }
+        (facts.calls, facts.ledgers, facts.parts, facts.asides) = (calls, ledgers, parts, asides);
+        let priced = entries.iter_mut().try_for_each(|entry| {
+            let (kind, written_in) = kinds[entry.kind as usize];
+            entry.kind = kind;
+            price(reference, &facts, entry, written_in)
+        });
+        (numbers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), priced)
+    });
+    priced?;
     for entry in &mut entries {
-        let (kind, written_in) = kinds[entry.kind as usize];
-        entry.kind = kind;
-        entry.request = requests[entry.request as usize];
-        price(reference, &facts, entry, written_in)?;
+        entry.request = numbers[entry.request as usize];
     }
-    facts.entries = entries;
+    (facts.requests, facts.entries) = (requests, entries);
     Ok(facts)
 }
 
