@@ -65,6 +65,7 @@ pub struct Detector {
     /// Start and highest score of the run of flagged hours that goes on.
     run: Option<Run>,
     scratch: Vec<i128>,
+    ratios: Vec<i64>,
 }
 
 struct Run {
@@ -79,14 +80,39 @@ struct MonthStart {
     highest: [Option<i128>; 24],
 }
 
-pub(super) fn median(values: &mut [i128]) -> Option<i128> {
+pub(super) fn median<V: Ord + Copy>(values: &mut [V]) -> Option<V> {
     quantile(values, 500)
 }
 
-fn quantile(values: &mut [i128], part: usize) -> Option<i128> {
+fn quantile<V: Ord + Copy>(values: &mut [V], part: usize) -> Option<V> {
     let last = values.len().checked_sub(1)?;
     let (_, value, _) = values.select_nth_unstable(last * part / 1_000);
     Some(*value)
+}
+
+/// Several, the highest first: each is looked for only among those below the one before.
+fn quantiles<const N: usize>(mut values: &mut [i128], parts: [usize; N]) -> [i128; N] {
+    let last = values.len().saturating_sub(1);
+    parts.map(|part| {
+        let place = last * part / 1_000;
+        if place >= values.len() {
+            return 0;
+        }
+        let all = std::mem::take(&mut values);
+        let value = *all.select_nth_unstable(place).1;
+        values = all.get_mut(..=place).unwrap_or_default();
+        value
+    })
+}
+
+/// What an hour is compared with.
+struct Baselines {
+    kind: Baseline,
+    low: i128,
+    high: i128,
+    middle: i128,
+    /// The median of the same hour on days of its kind.
+    own: Option<i128>,
 }
 
 impl Detector {
@@ -104,6 +130,7 @@ impl Detector {
             missed: VecDeque::new(),
             run: None,
             scratch: Vec::new(),
+            ratios: Vec::new(),
         }
     }
 
@@ -113,7 +140,7 @@ impl Detector {
 
     /// Judges an hour, then remembers it.
     pub fn judge(&mut self, hour: Hour, value: i128) -> Verdict {
-        let (baseline, low, high, middle) = self.baselines(&hour);
+        let Baselines { kind: baseline, low, high, middle, own } = self.baselines(&hour);
         let mut verdict = Verdict { flag: false, score_milli: 0, expected: value.clamp(low, high), baseline };
         let residual = value - middle;
         let (mut up, mut down) = (0, 0);
@@ -147,7 +174,7 @@ impl Detector {
                 verdict.flag = self.after_outage(&hour, value, low, high, down, verdict.flag);
             }
         }
-        self.remember(&hour, value, residual, middle, baseline, verdict.flag, up, down);
+        self.remember(&hour, value, residual, (middle, own), baseline, verdict.flag, up, down);
         verdict
     }
 
@@ -177,23 +204,22 @@ impl Detector {
         false
     }
 
-    /// Kind, lowest, highest and middle of the baselines.
-    fn baselines(&mut self, hour: &Hour) -> (Baseline, i128, i128, i128) {
+    fn baselines(&mut self, hour: &Hour) -> Baselines {
         if self.count < WARM_UP {
             let mut few = std::mem::take(&mut self.scratch);
             few.clear();
             few.extend(&self.few);
             let middle = median(&mut few).unwrap_or(0);
             self.scratch = few;
-            return (Baseline::WarmingUp, middle, middle, middle);
+            return Baselines { kind: Baseline::WarmingUp, low: middle, high: middle, middle, own: None };
         }
         let since = hour.at - DAYS * DAY;
         let mut values = std::mem::take(&mut self.scratch);
         let same_kind = self.gather(&mut values, hour, hour.free, |sample| sample.at >= since);
+        let own = median(&mut values);
         let (kind, season) = if same_kind >= ENOUGH {
-            (Baseline::Seasonal, median(&mut values))
+            (Baseline::Seasonal, own)
         } else {
-            let own = median(&mut values);
             let any = {
                 let mut other = Vec::new();
                 self.gather(&mut other, hour, !hour.free, |sample| sample.at >= since);
@@ -215,7 +241,7 @@ impl Detector {
             let (low, high) = (quantile(&mut values, 100).unwrap_or(0), quantile(&mut values, 1_000).unwrap_or(0));
             let middle = median(&mut values).unwrap_or(0);
             self.scratch = values;
-            return (kind, low.min(least), high.max(most), middle);
+            return Baselines { kind, low: low.min(least), high: high.max(most), middle, own };
         };
         let (mut low, mut high, mut middle) = (season, season, season);
         let mut consider = |value: i128| {
@@ -233,20 +259,18 @@ impl Detector {
             consider(steady);
         }
         let adapt = self.limits.adapt;
-        values.clear();
-        values.extend(
-            self.recent
-                .iter()
-                .filter(|(at, _, flagged)| !flagged || hour.at - at >= adapt)
-                .map(|(_, ratio, _)| i128::from(*ratio)),
-        );
-        if values.len() >= 24
-            && let Some(level) = median(&mut values)
+        let recent = self.recent.iter().filter(|(at, _, flagged)| !flagged || hour.at - at >= adapt);
+        let mut ratios = std::mem::take(&mut self.ratios);
+        ratios.clear();
+        ratios.extend(recent.map(|(_, ratio, _)| *ratio));
+        if ratios.len() >= 24
+            && let Some(level) = median(&mut ratios)
         {
-            let levelled = season.saturating_mul(level) / 1_000_000;
+            let levelled = season.saturating_mul(i128::from(level)) / 1_000_000;
             consider(levelled);
             middle = levelled;
         }
+        self.ratios = ratios;
         if hour.month_day <= MONTH_START_DAYS {
             let before = usize::from((hour.hour + 23) % 24);
             let hours = [before, usize::from(hour.hour % 24), usize::from((hour.hour + 1) % 24)];
@@ -258,7 +282,7 @@ impl Detector {
             }
         }
         self.scratch = values;
-        (kind, low, high, middle)
+        Baselines { kind, low, high, middle, own }
     }
 
     /// Collects the values of earlier samples at this hour that may be learnt from; how many.
@@ -299,10 +323,9 @@ impl Detector {
             sizes.clear();
             sizes.extend(self.slots.iter().flatten().filter(|sample| !sample.strange).map(|sample| sample.residual.abs()));
         }
-        let usual = median(&mut sizes).unwrap_or(0);
         // A normal deviation is beyond 1.9 times the median one in five, beyond 3.45 times in fifty.
-        let wide = quantile(&mut sizes, 800).unwrap_or(0).saturating_mul(1_000) / 1_900;
-        let widest = quantile(&mut sizes, 980).unwrap_or(0).saturating_mul(1_000) / 3_449;
+        let [widest, wide, usual] = quantiles(&mut sizes, [980, 800, 500]);
+        let (widest, wide) = (widest.saturating_mul(1_000) / 3_449, wide.saturating_mul(1_000) / 1_900);
         self.scratch = sizes;
         let usual = usual.max(wide).max(middle.abs() / 40).max(1);
         let widest = usual.max(widest);
@@ -316,7 +339,7 @@ impl Detector {
         hour: &Hour,
         value: i128,
         residual: i128,
-        middle: i128,
+        (middle, own): (i128, Option<i128>),
         baseline: Baseline,
         flagged: bool,
         up: i64,
@@ -336,7 +359,8 @@ impl Detector {
         }
         if baseline >= Baseline::AnyDay && middle > 0 {
             // The ratio to what the season says; the level itself must not be in it, or it would feed itself.
-            let ratio = self.season_ratio(hour, value);
+            let season = own.filter(|season| *season > 0);
+            let ratio = season.and_then(|season| i64::try_from(value.saturating_mul(1_000_000) / season).ok());
             if let Some(ratio) = ratio {
                 self.recent.push_back((hour.at, ratio, flagged));
             }
@@ -377,15 +401,6 @@ impl Detector {
         self.recent.clear();
         self.flags.clear();
         self.run = None;
-    }
-
-    fn season_ratio(&mut self, hour: &Hour, value: i128) -> Option<i64> {
-        let mut values = std::mem::take(&mut self.scratch);
-        let since = hour.at - DAYS * DAY;
-        self.gather(&mut values, hour, hour.free, |sample| sample.at >= since && sample.at < hour.at);
-        let season = median(&mut values).filter(|season| *season > 0);
-        self.scratch = values;
-        i64::try_from(value.saturating_mul(1_000_000) / season?).ok()
     }
 
     /// Keeps how far the series strayed: every calm hour, and of a run of flagged hours its highest once it is over.
