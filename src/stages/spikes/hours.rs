@@ -8,7 +8,7 @@ use crate::domain::period::day_of;
 use crate::domain::teams::Owned;
 use crate::domain::usage::{ChargeCategory, CostBasis};
 use crate::stages::drift::team_of_kind;
-use crate::stages::facts::{Facts, NO_AMOUNT};
+use crate::stages::facts::{Facts, Line, NO_AMOUNT};
 use crate::stages::reference::Reference;
 use crate::stages::symbols::{NONE, Sym};
 use hashbrown::HashMap;
@@ -34,26 +34,42 @@ pub(super) struct Cell {
     pub failed: u64,
 }
 
-/// Cells while rows come, which mostly do in order of time: the cells of one step are few.
+/// Rows by step of time while they come, which they mostly do in order of it: order and number of the kind, index.
 #[derive(Default)]
-struct Steps(HashMap<i64, HashMap<u32, Cell>>);
+struct Steps {
+    steps: Vec<(i64, Vec<(u32, u32, u32)>)>,
+    places: HashMap<i64, usize>,
+    last: usize,
+}
 
 impl Steps {
-    fn at(&mut self, at: i64, kind: u32) -> &mut Cell {
-        let new = Cell { at, kind, amount: Amount::ZERO, calls: 0, failed: 0 };
-        self.0.entry(at).or_default().entry(kind).or_insert(new)
+    fn push(&mut self, at: i64, order: &[u32], kind: u32, row: usize) {
+        if self.steps.get(self.last).is_none_or(|(last, _)| *last != at) {
+            self.last = *self.places.entry(at).or_insert_with(|| {
+                self.steps.push((at, Vec::new()));
+                self.steps.len() - 1
+            });
+        }
+        if let Some((_, rows)) = self.steps.get_mut(self.last) {
+            rows.push((order.get(kind as usize).copied().unwrap_or(0), kind, row as u32));
+        }
     }
 
-    /// By step, within one by the order that each kind has.
-    fn sorted(self, order: &[u32]) -> Vec<Cell> {
-        let mut steps: Vec<(i64, HashMap<u32, Cell>)> = self.0.into_iter().collect();
-        steps.sort_unstable_by_key(|(at, _)| *at);
-        let mut cells = Vec::with_capacity(steps.iter().map(|(_, cells)| cells.len()).sum());
-        for (_, step) in steps {
-            let start = cells.len();
-            cells.extend(step.into_values());
-            if let Some(own) = cells.get_mut(start..) {
-                own.sort_unstable_by_key(|cell: &Cell| (order.get(cell.kind as usize).copied(), cell.kind));
+    /// By step, within one by the order that each kind has. `add` puts a row into its cell.
+    fn cells(mut self, add: impl Fn(&mut Cell, usize)) -> Vec<Cell> {
+        self.steps.sort_unstable_by_key(|(at, _)| *at);
+        let mut cells: Vec<Cell> = Vec::new();
+        for (at, mut rows) in self.steps {
+            rows.sort_unstable();
+            for (_, kind, row) in rows {
+                match cells.last_mut() {
+                    Some(cell) if cell.at == at && cell.kind == kind => add(cell, row as usize),
+                    _ => {
+                        let mut cell = Cell { at, kind, amount: Amount::ZERO, calls: 0, failed: 0 };
+                        add(&mut cell, row as usize);
+                        cells.push(cell);
+                    }
+                }
             }
         }
         cells
@@ -63,16 +79,18 @@ impl Steps {
 /// The ledger by hour and names of its callers, in this order, up to the last full hour.
 pub(super) fn of_ledger(facts: &Facts, callers: &Callers<'_>, until: i64) -> Vec<Cell> {
     let mut steps = Steps::default();
-    for entry in facts.entries.iter().filter(|entry| !entry.duplicate && entry.start < until) {
-        let cell = steps.at(entry.start.div_euclid(HOUR) * HOUR, entry.kind);
+    for (row, entry) in facts.entries.iter().enumerate().filter(|(_, entry)| !entry.duplicate && entry.start < until) {
+        steps.push(entry.start.div_euclid(HOUR) * HOUR, &callers.of_entry, entry.kind, row);
+    }
+    steps.cells(|cell, row| {
+        let Some(entry) = facts.entries.get(row) else { return };
         let status = facts.entry_kind(entry).status;
         cell.calls += 1;
         cell.failed += u64::from(matches!(status, Status::Error | Status::Timeout));
         if status == Status::Ok {
             cell.amount = plus(cell.amount, entry.cost);
         }
-    }
-    steps.sorted(&callers.of_entry)
+    })
 }
 
 /// What providers billed by time and names, in this order.
@@ -107,23 +125,28 @@ pub(super) fn evidence_of(basis: CostBasis, seconds: i64) -> Evidence {
 /// Usage that providers billed, by the hour where their report is so fine, else by the day.
 pub(super) fn of_providers(facts: &Facts, callers: &Callers<'_>, until: i64) -> Billed {
     let [mut hours, mut priced, mut days, mut longer] = [(); 4].map(|()| Steps::default());
-    for line in facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.start < until) {
+    let is_known = |line: &Line| line.cost != NO_AMOUNT && line.start < until;
+    for (row, line) in facts.lines.iter().enumerate().filter(|(_, line)| is_known(line)) {
         let kind = facts.charge_kind(line);
         if kind.category != ChargeCategory::Usage {
             continue;
         }
         let length = line.end - line.start;
         let (hour, day) = (line.start.div_euclid(HOUR) * HOUR, i64::from(line.day) * DAY);
-        let cell = match evidence_of(kind.basis, length) {
-            Evidence::PricedHours => priced.at(hour, line.kind),
-            Evidence::ProviderHours | Evidence::Ledger => hours.at(hour, line.kind),
-            Evidence::ProviderDays if length <= DAY + HOUR => days.at(day, line.kind),
-            Evidence::ProviderDays => longer.at(day, line.kind),
+        let (steps, at) = match evidence_of(kind.basis, length) {
+            Evidence::PricedHours => (&mut priced, hour),
+            Evidence::ProviderHours | Evidence::Ledger => (&mut hours, hour),
+            Evidence::ProviderDays if length <= DAY + HOUR => (&mut days, day),
+            Evidence::ProviderDays => (&mut longer, day),
         };
+        steps.push(at, &callers.of_charge, line.kind, row);
+    }
+    let add = |cell: &mut Cell, row: usize| {
+        let Some(line) = facts.lines.get(row) else { return };
         cell.calls += 1;
         cell.amount = plus(cell.amount, Amount::from_atto(line.cost));
-    }
-    let [hours, priced, days, longer] = [hours, priced, days, longer].map(|steps| steps.sorted(&callers.of_charge));
+    };
+    let [hours, priced, days, longer] = [hours, priced, days, longer].map(|steps| steps.cells(add));
     Billed { hours, priced, days, longer }
 }
 
@@ -176,6 +199,26 @@ pub(super) fn within(cells: &[Cell], from: i64, to: i64) -> &[Cell] {
     cells.get(place(from)..place(to)).unwrap_or_default()
 }
 
+/// What is known of each kind on the last day that was asked for: cells come in order of time.
+pub(super) struct OfKind<V>(Vec<Option<(i64, V)>>);
+
+impl<V: Copy> OfKind<V> {
+    pub fn new(kinds: usize) -> OfKind<V> {
+        OfKind(vec![None; kinds])
+    }
+
+    pub fn get(&self, kind: u32, day: i64) -> Option<V> {
+        let (known, value) = (*self.0.get(kind as usize)?)?;
+        (known == day).then_some(value)
+    }
+
+    pub fn set(&mut self, kind: u32, day: i64, value: V) {
+        if let Some(known) = self.0.get_mut(kind as usize) {
+            *known = Some((day, value));
+        }
+    }
+}
+
 /// A team by number; 0 is nobody.
 pub(super) type TeamNumber = usize;
 
@@ -183,40 +226,39 @@ pub(super) type TeamNumber = usize;
 pub(super) struct Teams<'f> {
     facts: &'f Facts,
     reference: &'f Reference,
-    /// By kind and day, of entries and of charges.
-    entries: HashMap<(u32, i64), TeamNumber>,
-    charges: HashMap<(u32, i64), TeamNumber>,
+    entries: OfKind<TeamNumber>,
+    charges: OfKind<TeamNumber>,
     names: Vec<String>,
 }
 
 impl<'f> Teams<'f> {
     pub fn new(facts: &'f Facts, reference: &'f Reference) -> Teams<'f> {
-        let names = vec![String::new()];
-        Teams { facts, reference, entries: HashMap::new(), charges: HashMap::new(), names }
+        let (entries, charges) = (OfKind::new(facts.entry_kinds.all().len()), OfKind::new(facts.charge_kinds.all().len()));
+        Teams { facts, reference, entries, charges, names: vec![String::new()] }
     }
 
     /// Of entries: the ledger's team through the map, else the key's owner.
     pub fn of_entry(&mut self, kind: u32, at: i64) -> TeamNumber {
         let day = at.div_euclid(DAY);
-        if let Some(known) = self.entries.get(&(kind, day)) {
-            return *known;
+        if let Some(known) = self.entries.get(kind, day) {
+            return known;
         }
         let parts = self.facts.entry_kinds.all()[kind as usize];
         let team = team_of_kind(self.facts, self.reference, kind, day_of(i32::try_from(day).unwrap_or(0)));
         let number = if team.is_empty() { self.owner(parts.provider, parts.api_key_id, day) } else { self.number(&team) };
-        self.entries.insert((kind, day), number);
+        self.entries.set(kind, day, number);
         number
     }
 
     /// Of charges: the key's owner.
     pub fn of_charge(&mut self, kind: u32, at: i64) -> TeamNumber {
         let day = at.div_euclid(DAY);
-        if let Some(known) = self.charges.get(&(kind, day)) {
-            return *known;
+        if let Some(known) = self.charges.get(kind, day) {
+            return known;
         }
         let parts = self.facts.charge_kinds.all()[kind as usize];
         let number = self.owner(parts.provider, parts.api_key_id, day);
-        self.charges.insert((kind, day), number);
+        self.charges.set(kind, day, number);
         number
     }
 

@@ -1,7 +1,7 @@
 //! Series of spend from the snapshot (contract 4.7): what the ledger expects by the hour, fresh, and what
 //! providers say by the hour or day, true. Currencies are never added.
 
-use super::hours::{Billed, Callers, Cell, DAY, HOUR, Teams, evidence_of, of_ledger, of_providers, plus};
+use super::hours::{Billed, Callers, Cell, DAY, HOUR, OfKind, Teams, evidence_of, of_ledger, of_providers, plus};
 use super::replay::Point;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::day_number;
@@ -135,10 +135,12 @@ pub(super) fn of_cells(
 ) -> Vec<Series> {
     let until = until(reference);
     let mut sums = Sums::new(Teams::new(facts, reference));
+    sums.of_kind = OfKind::new(facts.entry_kinds.all().len());
     for cell in ledger.iter().filter(|cell| !cell.amount.is_zero()) {
         sums.entry(facts, cell);
     }
     for (evidence, cells) in billed.lists() {
+        sums.of_kind = OfKind::new(facts.charge_kinds.all().len());
         for cell in cells {
             sums.charge(facts, evidence, cell);
         }
@@ -173,6 +175,9 @@ pub(super) fn of_cells(
     found
 }
 
+/// One kind is part of its provider, the total, a team, a key and a model.
+const SERIES_MAX: usize = 5;
+
 /// What makes a series, as numbers: scope, currency, provider, and the number of its team, key or model.
 type Name = (Scope, Currency, Sym, usize);
 
@@ -182,15 +187,15 @@ type Spent = (Name, Evidence, Vec<(i64, Amount)>);
 /// Sums of series while cells come in order of time.
 struct Sums<'f> {
     teams: Teams<'f>,
-    numbers: HashMap<(Name, Evidence), usize>,
+    numbers: HashMap<(Name, Evidence), u32>,
     series: Vec<Spent>,
-    /// The series that a kind is part of, by evidence and day: its team may change.
-    of_kind: HashMap<(Evidence, u32, i64), Vec<usize>>,
+    /// The series that a kind of the present evidence is part of on a day: its team may change.
+    of_kind: OfKind<[Option<u32>; SERIES_MAX]>,
 }
 
 impl<'f> Sums<'f> {
     fn new(teams: Teams<'f>) -> Sums<'f> {
-        Sums { teams, numbers: HashMap::new(), series: Vec::new(), of_kind: HashMap::new() }
+        Sums { teams, numbers: HashMap::new(), series: Vec::new(), of_kind: OfKind::new(0) }
     }
 
     fn entry(&mut self, facts: &Facts, cell: &Cell) {
@@ -212,21 +217,20 @@ impl<'f> Sums<'f> {
     }
 
     fn add(&mut self, evidence: Evidence, cell: &Cell, names: impl Fn(&mut Self) -> (Currency, Sym, usize, Sym, Sym)) {
-        let key = (evidence, cell.kind, cell.at.div_euclid(DAY));
-        if !self.of_kind.contains_key(&key) {
+        let day = cell.at.div_euclid(DAY);
+        let numbers = self.of_kind.get(cell.kind, day).unwrap_or_else(|| {
             let (currency, provider, team, api_key_id, model) = names(self);
-            let mut own: Vec<Name> = vec![(Scope::Provider, currency, provider, 0)];
-            // A total over providers would mix hours and days, so only the ledger has one.
-            if evidence == Evidence::Ledger {
-                own.push((Scope::Total, currency, NONE, 0));
-            }
             let parts = [(Scope::Team, team), (Scope::Key, api_key_id as usize), (Scope::Model, model as usize)];
-            own.extend(parts.into_iter().filter(|(_, name)| *name != 0).map(|(scope, name)| (scope, currency, provider, name)));
-            let own = own.into_iter().map(|name| self.number(name, evidence)).collect();
-            self.of_kind.insert(key, own);
-        }
-        for number in self.of_kind.get(&key).into_iter().flatten() {
-            let Some((_, _, values)) = self.series.get_mut(*number) else { continue };
+            let [team, key, model] = parts.map(|(scope, name)| (name != 0).then_some((scope, currency, provider, name)));
+            // A total over providers would mix hours and days, so only the ledger has one.
+            let total = (evidence == Evidence::Ledger).then_some((Scope::Total, currency, NONE, 0));
+            let own = [Some((Scope::Provider, currency, provider, 0)), total, team, key, model];
+            let numbers = own.map(|name| name.map(|name| self.number(name, evidence)));
+            self.of_kind.set(cell.kind, day, numbers);
+            numbers
+        });
+        for number in numbers.into_iter().flatten() {
+            let Some((_, _, values)) = self.series.get_mut(number as usize) else { continue };
             match values.last_mut() {
                 Some((at, sum)) if *at == cell.at => *sum = plus(*sum, cell.amount),
                 _ => values.push((cell.at, cell.amount)),
@@ -234,10 +238,10 @@ impl<'f> Sums<'f> {
         }
     }
 
-    fn number(&mut self, name: Name, evidence: Evidence) -> usize {
+    fn number(&mut self, name: Name, evidence: Evidence) -> u32 {
         *self.numbers.entry((name, evidence)).or_insert_with(|| {
             self.series.push((name, evidence, Vec::new()));
-            self.series.len() - 1
+            self.series.len() as u32 - 1
         })
     }
 
