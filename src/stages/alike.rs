@@ -1,46 +1,53 @@
 //! What rows that say the same come to, so that a row like an earlier one costs one look-up in place of one for each
 //! name in it: a ledger has millions of rows and some thousand combinations of key, model, team and day.
 
-use super::symbols::{Sym, Symbols};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::{BuildHasher, Hash};
 
-/// Numbers by what a row says: `N` texts, the empty one for none, and the rest of what decides.
+/// Stands behind each text of a row. No UTF-8 has this byte, so rows are equal as their texts are.
+const END: u8 = 0xff;
+
+/// Numbers by what a row says: its texts, the empty one for none, and the rest of what decides.
 #[derive(Clone)]
-pub struct Alike<const N: usize, R> {
+pub struct Alike<R> {
     hasher: DefaultHashBuilder,
-    table: HashTable<Said<N, R>>,
+    table: HashTable<Said<R>>,
+    /// The texts of the row that was looked up last.
+    row: Vec<u8>,
 }
 
 #[derive(Clone)]
-struct Said<const N: usize, R> {
+struct Said<R> {
     hash: u64,
-    words: [Sym; N],
+    row: Box<[u8]>,
     rest: R,
     number: u32,
 }
 
-impl<const N: usize, R> Default for Alike<N, R> {
+impl<R> Default for Alike<R> {
     fn default() -> Self {
-        Alike { hasher: DefaultHashBuilder::default(), table: HashTable::new() }
+        Alike { hasher: DefaultHashBuilder::default(), table: HashTable::new(), row: Vec::new() }
     }
 }
 
-impl<const N: usize, R: Copy + Eq + Hash> Alike<N, R> {
+impl<R: Copy + Eq + Hash> Alike<R> {
     /// The number that [`Self::keep`] gave to an equal row.
-    pub fn find(&self, symbols: &Symbols, words: &[&str; N], rest: &R) -> Option<u32> {
-        let hash = self.hasher.hash_one((words, rest));
-        let is_same = |said: &Said<N, R>| {
-            said.hash == hash && said.rest == *rest && said.words.iter().zip(words).all(|(sym, word)| symbols.text(*sym) == *word)
-        };
+    pub fn find<const N: usize>(&mut self, words: &[&str; N], rest: &R) -> Option<u32> {
+        self.row.clear();
+        for word in words {
+            self.row.extend_from_slice(word.as_bytes());
+            self.row.push(END);
+        }
+        let hash = self.hasher.hash_one((self.row.as_slice(), rest));
+        let is_same = |said: &Said<R>| said.hash == hash && said.rest == *rest && *said.row == *self.row;
         self.table.find(hash, is_same).map(|said| said.number)
     }
 
-    /// Keeps the number of a row that was not found.
-    pub fn keep(&mut self, symbols: &mut Symbols, words: &[&str; N], rest: R, number: u32) {
-        let hash = self.hasher.hash_one((words, &rest));
-        let words = words.map(|word| symbols.number(word));
-        self.table.insert_unique(hash, Said { hash, words, rest, number }, |said| said.hash);
+    /// Keeps the number of the row that was looked up last and not found.
+    pub fn keep(&mut self, rest: R, number: u32) {
+        let hash = self.hasher.hash_one((self.row.as_slice(), &rest));
+        let said = Said { hash, row: self.row.as_slice().into(), rest, number };
+        self.table.insert_unique(hash, said, |said| said.hash);
     }
 }
 
@@ -50,13 +57,15 @@ mod tests {
 
     #[test]
     fn only_an_equal_row_is_found() {
-        let (mut symbols, mut alike) = (Symbols::default(), Alike::<2, i32>::default());
-        alike.keep(&mut symbols, &["fal", ""], 1, 7);
-        alike.keep(&mut symbols, &["", "fal"], 1, 8);
-        assert_eq!(alike.find(&symbols, &["fal", ""], &1), Some(7));
-        assert_eq!(alike.find(&symbols, &["", "fal"], &1), Some(8));
+        let mut alike = Alike::<i32>::default();
+        for (words, number) in [(["fal", ""], 7), (["", "fal"], 8)] {
+            assert_eq!(alike.find(&words, &1), None);
+            alike.keep(1, number);
+        }
+        assert_eq!(alike.find(&["fal", ""], &1), Some(7));
+        assert_eq!(alike.find(&["", "fal"], &1), Some(8));
         for (words, rest) in [(["fal", ""], 2), (["fal", "fal"], 1), (["fa", "l"], 1), (["", ""], 1)] {
-            assert_eq!(alike.find(&symbols, &words, &rest), None);
+            assert_eq!(alike.find(&words, &rest), None);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! money; the others become control totals (contract 3.3).
 
 use super::facts::{ChargeKind, Facts, Line, NO_AMOUNT, NO_DAY, ReportInfo, amount};
-use super::lines::{Gathered, Slice};
+use super::lines::{Gathered, RowMark, Slice};
 use super::reference::Reference;
 use super::results::{Control, Coverage, Quarantine};
 use super::symbols::{NONE, Sym};
@@ -66,38 +66,54 @@ impl Gathered {
         // What is booked moves to the front: a line never has more before it than it had.
         let mut kept = 0;
         let mut models: BTreeMap<(Slice, Currency, Sym), Amount> = BTreeMap::new();
-        for (index, row) in self.rows.iter().enumerate() {
-            if !keep[index] {
-                continue;
-            }
-            let end = self.rows.get(index + 1).map_or(lines.len(), |next| next.first as usize);
-            let slice = (row.mark.source, row.mark.report, row.day);
-            let report = &self.facts.reports[usize::from(row.mark.report)];
-            let is_booked = booked.get(&(row.mark.source, row.day, report.measures)) == Some(&report.rank);
-            let own = row.first as usize..end;
-            // A row of a money report of which nothing has a cost is priced by nobody.
-            let unpriced = report.is_money() && lines[own.clone()].iter().all(|line| line.cost == NO_AMOUNT);
-            for at in own {
-                let line = lines[at];
-                let kind = self.facts.charge_kind(&line);
-                let midnight = i64::from(line.day) * 86_400;
-                if line.start < midnight || line.end > midnight + 86_400 {
-                    longer.insert(slice);
+        let mut index = 0;
+        for run in self.rows.chunk_by(|a, b| a.slice() == b.slice()) {
+            let Some(slice) = run.first().map(RowMark::slice) else { continue };
+            let report = &self.facts.reports[usize::from(slice.1)];
+            let is_booked = booked.get(&(slice.0, slice.2, report.measures)) == Some(&report.rank);
+            // By currency: there is mostly one.
+            let mut own_sums: Vec<(Currency, Amount, CostBasis)> = Vec::new();
+            let mut tolerance = None;
+            for row in run {
+                let end = self.rows.get(index + 1).map_or(lines.len(), |next| next.first as usize);
+                index += 1;
+                if !keep[index - 1] {
+                    continue;
                 }
-                if let Some(cost) = amount(line.cost) {
-                    let sum = sums.entry((slice, kind.currency)).or_insert((Amount::ZERO, kind.basis));
-                    sum.0 = sum.0.checked_add(cost).unwrap_or(sum.0);
-                    *tolerances.entry(slice).or_default() += kind.precision.of_requests(line.requests).atto();
-                    // One entry per row would be one per request: only coarse reports are told apart by model.
-                    if self.facts.reports.len() > 1 {
-                        let sum = models.entry((slice, kind.currency, kind.model)).or_default();
-                        *sum = sum.checked_add(cost).unwrap_or(*sum);
+                let own = row.first as usize..end;
+                // A row of a money report of which nothing has a cost is priced by nobody.
+                let unpriced = report.is_money() && lines[own.clone()].iter().all(|line| line.cost == NO_AMOUNT);
+                for at in own {
+                    let line = lines[at];
+                    let kind = self.facts.charge_kind(&line);
+                    let midnight = i64::from(line.day) * 86_400;
+                    if line.start < midnight || line.end > midnight + 86_400 {
+                        longer.insert(slice);
+                    }
+                    if let Some(cost) = amount(line.cost) {
+                        match own_sums.iter_mut().find(|(currency, ..)| *currency == kind.currency) {
+                            Some((_, sum, _)) => *sum = sum.checked_add(cost).unwrap_or(*sum),
+                            None => own_sums.push((kind.currency, cost, kind.basis)),
+                        }
+                        *tolerance.get_or_insert(0) += kind.precision.of_requests(line.requests).atto();
+                        // One entry per row would be one per request: only coarse reports are told apart by model.
+                        if self.facts.reports.len() > 1 {
+                            let sum = models.entry((slice, kind.currency, kind.model)).or_default();
+                            *sum = sum.checked_add(cost).unwrap_or(*sum);
+                        }
+                    }
+                    if is_booked {
+                        lines[kept] = if unpriced { Line { cost: 0, unpriced: true, ..line } } else { line };
+                        kept += 1;
                     }
                 }
-                if is_booked {
-                    lines[kept] = if unpriced { Line { cost: 0, unpriced: true, ..line } } else { line };
-                    kept += 1;
-                }
+            }
+            for (currency, own, basis) in own_sums {
+                let sum = sums.entry((slice, currency)).or_insert((Amount::ZERO, basis));
+                sum.0 = sum.0.checked_add(own).unwrap_or(sum.0);
+            }
+            if let Some(own) = tolerance {
+                *tolerances.entry(slice).or_default() += own;
             }
         }
         lines.truncate(kept);
@@ -121,59 +137,61 @@ impl Gathered {
             }
         }
         let mut pages: HashMap<(u16, u16, u16), BTreeSet<u32>> = HashMap::new();
-        for row in &self.rows {
+        for row in self.rows.chunk_by(|a, b| a.mark == b.mark).filter_map(<[RowMark]>::first) {
             pages.entry((row.mark.source, row.mark.report, row.mark.pull)).or_default().insert(row.mark.page);
         }
         let same = |a: &Line, b: &Line| Line { page: 0, row: 0, ..*a } == Line { page: 0, row: 0, ..*b };
         // Rows that might be repeats, by slice and content.
         let mut repeats: HashMap<Looks, Vec<Repeat>> = HashMap::new();
         let mut keep = Vec::with_capacity(self.rows.len());
-        for (index, row) in self.rows.iter().enumerate() {
-            let slice = (row.mark.source, row.mark.report, row.day);
+        for run in self.rows.chunk_by(|a, b| a.slice() == b.slice() && a.mark.pull == b.mark.pull) {
+            let Some((slice, pull)) = run.first().map(|row| (row.slice(), row.mark.pull)) else { continue };
             let count = counts.entry(slice).or_default();
-            count.read += 1;
-            if self.covered.get(&slice).is_some_and(|latest| *latest > row.mark.pull) {
-                count.duplicates += 1;
-                keep.push(false);
+            count.read += run.len() as u64;
+            if self.covered.get(&slice).is_some_and(|latest| *latest > pull) {
+                count.duplicates += run.len() as u64;
+                keep.resize(keep.len() + run.len(), false);
                 continue;
             }
-            let own = lines_of(index);
-            let Some(first) = own.first() else {
-                keep.push(true);
-                continue;
-            };
-            let keyed = self.facts.reports[usize::from(row.mark.report)].keyed;
-            let several =
-                keyed && pages.get(&(row.mark.source, row.mark.report, row.mark.pull)).is_some_and(|pages| pages.len() > 1);
-            let candidate = if first.request == NONE { several } else { seen[first.request as usize] > 1 };
-            if !candidate {
-                keep.push(true);
-                continue;
-            }
-            let key = (slice, first.request, first.start, first.quantity, first.cost, first.kind);
-            let group = repeats.entry(key).or_default();
-            let is_same = |other: usize| {
-                let other = lines_of(other);
-                other.len() == own.len() && other.iter().zip(own).all(|(a, b)| same(a, b))
-            };
-            let known = match group.iter_mut().find(|repeat| is_same(repeat.first)) {
-                Some(known) => known,
-                None => {
-                    group.push(Repeat { first: index, page: row.mark.page, in_page: 0, most: 0 });
-                    let last = group.len() - 1;
-                    &mut group[last]
+            let keyed = self.facts.reports[usize::from(slice.1)].keyed;
+            let several = keyed && pages.get(&(slice.0, slice.1, pull)).is_some_and(|pages| pages.len() > 1);
+            for row in run {
+                let index = keep.len();
+                let own = lines_of(index);
+                let Some(first) = own.first() else {
+                    keep.push(true);
+                    continue;
+                };
+                let candidate = if first.request == NONE { several } else { seen[first.request as usize] > 1 };
+                if !candidate {
+                    keep.push(true);
+                    continue;
                 }
-            };
-            // A request is charged once. A bucket row may stand twice in one page and is then added
-            // twice, but what a second page repeats is the same row served again.
-            if known.page != row.mark.page && first.request == NONE {
-                (known.page, known.in_page) = (row.mark.page, 0);
+                let key = (slice, first.request, first.start, first.quantity, first.cost, first.kind);
+                let group = repeats.entry(key).or_default();
+                let is_same = |other: usize| {
+                    let other = lines_of(other);
+                    other.len() == own.len() && other.iter().zip(own).all(|(a, b)| same(a, b))
+                };
+                let known = match group.iter_mut().find(|repeat| is_same(repeat.first)) {
+                    Some(known) => known,
+                    None => {
+                        group.push(Repeat { first: index, page: row.mark.page, in_page: 0, most: 0 });
+                        let last = group.len() - 1;
+                        &mut group[last]
+                    }
+                };
+                // A request is charged once. A bucket row may stand twice in one page and is then added
+                // twice, but what a second page repeats is the same row served again.
+                if known.page != row.mark.page && first.request == NONE {
+                    (known.page, known.in_page) = (row.mark.page, 0);
+                }
+                known.in_page += 1;
+                let is_repeat = known.in_page <= known.most || (first.request != NONE && known.in_page > 1);
+                known.most = known.most.max(known.in_page);
+                count.duplicates += u64::from(is_repeat);
+                keep.push(!is_repeat);
             }
-            known.in_page += 1;
-            let is_repeat = known.in_page <= known.most || (first.request != NONE && known.in_page > 1);
-            known.most = known.most.max(known.in_page);
-            count.duplicates += u64::from(is_repeat);
-            keep.push(!is_repeat);
         }
         for (mark, day, _) in &self.quarantined {
             if let Some(day) = day {

@@ -9,6 +9,7 @@ use super::overlap;
 use super::reference::{Namer, Reference};
 use super::results::{Coverage, LedgerFinding, Quarantine, SliceStatus};
 use super::sides;
+use super::slices::by_kind;
 use super::symbols::{NONE, Sym};
 use crate::domain::fault::Fault;
 use crate::domain::ledger::{Funding, LedgerEntry, LeftOut, Status};
@@ -18,7 +19,7 @@ use crate::domain::names::NameKind;
 use crate::domain::period::{day_number, day_of};
 use crate::domain::usage::Quarantined;
 use chrono::NaiveDate;
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::DefaultHashBuilder;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
@@ -41,7 +42,7 @@ pub struct EntryReader<'r> {
     hasher: DefaultHashBuilder,
     namer: Namer,
     /// Kinds by the words of a row, and by what else makes one.
-    kinds: Alike<9, Rest>,
+    kinds: Alike<Rest>,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     quarantine: Vec<Quarantine>,
     /// Entry and note of what rows showed, until it is settled which rows are entries.
@@ -239,7 +240,7 @@ impl<'r> EntryReader<'r> {
         let words = [row.provider, row.model, api_key_id, sub_account, account, service_tier, team, feature, client];
         let currency = row.expected_currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
         let rest = (ledger, day_number(date), row.batch, row.funding, row.status, currency);
-        if let Some(known) = self.kinds.find(&self.facts.symbols, &words, &rest) {
+        if let Some(known) = self.kinds.find(&words, &rest) {
             return known;
         }
         let symbols = &mut self.facts.symbols;
@@ -262,7 +263,7 @@ impl<'r> EntryReader<'r> {
             currency,
         };
         let number = self.facts.entry_kinds.number(kind);
-        self.kinds.keep(&mut self.facts.symbols, &words, rest, number);
+        self.kinds.keep(rest, number);
         number
     }
 
@@ -329,13 +330,13 @@ impl Settled<'_> {
             counts.entry(loser).or_default().duplicates += 1;
         }
         mark_duplicates(&mut facts);
-        let mut totals: HashMap<(u16, i32, Currency), Amount> = HashMap::new();
-        for entry in &facts.entries {
-            let kind = facts.entry_kind(entry);
-            let sum = totals.entry((kind.ledger, entry.day, kind.currency)).or_default();
-            *sum = sum.checked_add(entry.cost).unwrap_or(*sum);
+        let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
+        let costs = facts.entries.iter().map(|entry| (entry.kind, entry.day, entry.cost));
+        for ((kind, day), cost) in by_kind(facts.entry_kinds.all().len(), costs) {
+            let kind = &facts.entry_kinds.all()[kind as usize];
+            let sum = totals.entry((kind.ledger, day, kind.currency)).or_default();
+            *sum = sum.checked_add(cost).unwrap_or(*sum);
         }
-        let totals: BTreeMap<(u16, i32, Currency), Amount> = totals.into_iter().collect();
         let mut coverage = Vec::new();
         for ((ledger, day), count) in &counts {
             let name = &facts.ledgers[usize::from(*ledger)].name;

@@ -33,6 +33,12 @@ pub struct RowMark {
     pub first: u32,
 }
 
+impl RowMark {
+    pub fn slice(&self) -> Slice {
+        (self.mark.source, self.mark.report, self.day)
+    }
+}
+
 /// A slice: source, report, day.
 pub type Slice = (u16, u16, i32);
 
@@ -78,7 +84,7 @@ pub struct LineReader<'r> {
     mark: PageMark,
     namer: Namer,
     /// Kinds by the words of a row, and by what else makes one.
-    kinds: Alike<7, Rest>,
+    kinds: Alike<Rest>,
 }
 
 /// What makes the kind of a line besides words: source, report, day, batch, currency, category, basis, precision.
@@ -290,7 +296,7 @@ impl<'r> LineReader<'r> {
         let PageMark { source: number, report, .. } = self.mark;
         let Charge { batch, currency, category, basis, precision, .. } = *charge;
         let rest = (number, report, day_number(date), batch, currency, category, basis, precision);
-        if let Some(known) = self.kinds.find(&self.got.facts.symbols, &words, &rest) {
+        if let Some(known) = self.kinds.find(&words, &rest) {
             return known;
         }
         let [model, api_key_id, sub_account, label, service_tier, sku, meter] = words;
@@ -324,7 +330,7 @@ impl<'r> LineReader<'r> {
             precision,
         };
         let known = self.got.facts.charge_kinds.number(kind);
-        self.kinds.keep(&mut self.got.facts.symbols, &words, rest, known);
+        self.kinds.keep(rest, known);
         known
     }
 

@@ -10,7 +10,7 @@ use super::results::{Coverage, Drift, Reason, Reconciliation, SliceStatus, Tie};
 use super::symbols::Sym;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::period::{day_number, day_of};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Slice = (Sym, Sym, i32);
@@ -47,12 +47,19 @@ fn plus(total: &mut Amount, value: Amount) {
     *total = total.checked_add(value).unwrap_or(*total);
 }
 
-/// Sums of rows by kind and day: fewer than rows by far.
-fn by_kind(rows: impl Iterator<Item = (u32, i32, Amount)>) -> HashMap<(u32, i32), Amount> {
-    let mut sums = HashMap::new();
+/// Sums of rows by kind and day: fewer than rows by far. One may come in several parts where rows are not in order of time.
+pub(super) fn by_kind(kinds: usize, rows: impl Iterator<Item = (u32, i32, Amount)>) -> Vec<((u32, i32), Amount)> {
+    let mut last: Vec<Option<(i32, Amount)>> = vec![None; kinds];
+    let mut sums = Vec::new();
     for (kind, day, amount) in rows {
-        plus(sums.entry((kind, day)).or_default(), amount);
+        let Some(own) = last.get_mut(kind as usize) else { continue };
+        match own {
+            Some((known, sum)) if *known == day => plus(sum, amount),
+            _ => sums.extend(own.replace((day, amount)).map(|(day, sum)| ((kind, day), sum))),
+        }
     }
+    let left = (0..).zip(last).filter_map(|(kind, own)| own.map(|(day, sum)| ((kind, day), sum)));
+    sums.extend(left);
     sums
 }
 
@@ -67,11 +74,13 @@ pub fn reconcile(
     drift: &[Drift],
 ) -> Vec<Reconciliation> {
     let mut totals: BTreeMap<(Slice, Currency), Totals> = BTreeMap::new();
-    for ((kind, day), sum) in by_kind(facts.lines.iter().filter_map(|line| Some((line.kind, line.day, amount(line.cost)?)))) {
+    let billed = facts.lines.iter().filter_map(|line| Some((line.kind, line.day, amount(line.cost)?)));
+    for ((kind, day), sum) in by_kind(facts.charge_kinds.all().len(), billed) {
         let kind = &facts.charge_kinds.all()[kind as usize];
         plus(&mut totals.entry(((kind.provider, kind.account, day), kind.currency)).or_default().billed, sum);
     }
-    for ((kind, day), sum) in by_kind(facts.entries.iter().map(|entry| (entry.kind, entry.day, entry.cost))) {
+    let expected = facts.entries.iter().map(|entry| (entry.kind, entry.day, entry.cost));
+    for ((kind, day), sum) in by_kind(facts.entry_kinds.all().len(), expected) {
         let kind = &facts.entry_kinds.all()[kind as usize];
         plus(&mut totals.entry(((kind.provider, kind.account, day), kind.currency)).or_default().expected, sum);
     }
