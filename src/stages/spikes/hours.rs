@@ -34,10 +34,13 @@ pub(super) struct Cell {
     pub failed: u64,
 }
 
-/// Rows by step of time while they come, which they mostly do in order of it: order and number of the kind, index.
+/// A row of a step: order and number of its kind, its index.
+type Row = (u32, u32, u32);
+
+/// Rows by step of time while they come, which they mostly do in order of it.
 #[derive(Default)]
 struct Steps {
-    steps: Vec<(i64, Vec<(u32, u32, u32)>)>,
+    steps: Vec<(i64, Vec<Row>)>,
     places: HashMap<i64, usize>,
     last: usize,
 }
