@@ -12,11 +12,11 @@ use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
 /// Sums by currency; `None` is a column without one.
-type Totals = BTreeMap<Option<Currency>, Amount>;
+pub(super) type Totals = BTreeMap<Option<Currency>, Amount>;
 
 /// What a column's sum is good for.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     /// Money, or a count of like things.
     Control,
     /// A sum that means nothing and still must not change: quantities of several units, row numbers.
@@ -33,9 +33,9 @@ enum Kind {
 ///
 /// # Errors
 /// A sum that does not fit.
-pub(super) fn table(outcome: &Outcome, reporting_currency: Currency, tables: &[Table]) -> Result<Table, Fault> {
+pub(super) fn table(outcome: &Outcome, sources: Vec<Source>, tables: &[Table]) -> Result<Table, Fault> {
     let mut rows = Vec::new();
-    for (file, column, kind, source) in sources(outcome, reporting_currency)? {
+    for (file, column, kind, source) in sources {
         let Some(table) = tables.iter().find(|table| table.file == file) else { continue };
         let published = published(table, column).ok_or_else(|| too_large("control_totals.csv"))?;
         let mut currencies: Vec<Option<Currency>> = published.keys().chain(source.keys()).copied().collect();
@@ -77,19 +77,29 @@ fn published(table: &Table, column: &str) -> Option<BTreeMap<Option<Currency>, (
     };
     let index = at(column)?;
     let mut totals: BTreeMap<Option<Currency>, (u64, Amount)> = BTreeMap::new();
-    for row in &table.rows {
-        let amount = match row.get(index)? {
-            Cell::Number(amount) | Cell::Rounded(amount, _) => *amount,
-            Cell::Count(count) => Amount::ONE.mul_div(i128::from(*count), 1)?,
-            _ => continue,
-        };
-        let currency = match in_currency.and_then(|index| row.get(index)) {
-            Some(Cell::Text(code)) => Currency::parse(code).ok(),
-            _ => None,
-        };
-        let (count, total) = totals.entry(currency).or_default();
-        *count += 1;
-        *total = total.checked_add(amount)?;
+    // Neighbours mostly have one currency, which is then read and looked up once.
+    let code = |row: &Vec<Cell>| match in_currency.and_then(|index| row.get(index)) {
+        Some(Cell::Text(code)) => Some(code.clone()),
+        _ => None,
+    };
+    let is_same = |a: &Vec<Cell>, b: &Vec<Cell>| in_currency.is_none_or(|index| a.get(index) == b.get(index));
+    for run in table.rows.chunk_by(is_same) {
+        let currency = run.first().and_then(code).and_then(|code| Currency::parse(&code).ok());
+        let (mut count, mut total) = (0, Amount::ZERO);
+        for row in run {
+            let amount = match row.get(index)? {
+                Cell::Number(amount) | Cell::Rounded(amount, _) => *amount,
+                Cell::Count(count) => Amount::ONE.mul_div(i128::from(*count), 1)?,
+                _ => continue,
+            };
+            count += 1;
+            total = total.checked_add(amount)?;
+        }
+        if count > 0 {
+            let (rows, sum) = totals.entry(currency).or_default();
+            *rows += count;
+            *sum = sum.checked_add(total)?;
+        }
     }
     Some(totals)
 }
@@ -134,9 +144,14 @@ fn count(number: u64) -> Option<Amount> {
     Amount::ONE.mul_div(i128::from(number), 1)
 }
 
-type Source = (&'static str, &'static str, Kind, Totals);
+/// A column of a file, what its sum is good for, and what it must be.
+pub(super) type Source = (&'static str, &'static str, Kind, Totals);
 
-fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Source>, Fault> {
+/// What the columns must sum to.
+///
+/// # Errors
+/// A sum that does not fit.
+pub(super) fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Source>, Fault> {
     use Kind::{Control, Hash};
     let Outcome { attribution, drift, reconciliation, coverage, quarantine, spikes, .. } = outcome;
     let file = "attribution.csv";

@@ -18,18 +18,25 @@ use std::collections::BTreeMap;
 /// [`ExitCode::Internal`] when a sum does not fit an [`Amount`]: amounts are limited where they are read,
 /// so only a bug can lead there.
 pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Table>, Fault> {
+    // What the columns must sum to is summed beside, from the same rows.
+    let (long, sources) = std::thread::scope(|scope| {
+        let sources = scope.spawn(|| controls::sources(outcome, reporting_currency));
+        let long = attribution(&outcome.attribution, reporting_currency).map(|attribution| (attribution, drift(&outcome.drift)));
+        (long, sources.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (attribution, drift) = long?;
     let mut tables = vec![
-        attribution(&outcome.attribution, reporting_currency)?,
+        attribution,
         team_month::table(&outcome.attribution)?,
         reconciliation(&outcome.reconciliation)?,
-        drift(&outcome.drift),
+        drift,
         coverage(&outcome.coverage),
         quarantine(&outcome.quarantine),
         ledger_findings(&outcome.ledger_findings),
         restatements(&outcome.restatements),
         spikes::table(&outcome.spikes),
     ];
-    tables.push(controls::table(outcome, reporting_currency, &tables)?);
+    tables.push(controls::table(outcome, sources?, &tables)?);
     // Comparisons: no sum of their columns means anything, totals stand in rows of their own.
     tables.push(savings::table(&outcome.savings.rows, reporting_currency)?);
     tables.extend(savings::clients(&outcome.savings.clients, reporting_currency)?);

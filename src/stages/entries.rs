@@ -298,8 +298,13 @@ impl<'r> EntryReader<'r> {
 
     /// Ends the reading: which rows are calls of their own, and which share a provider's id.
     pub fn settle(mut self) -> Settled<'r> {
-        self.settle_calls();
-        let repeats = self.facts.requests.settle();
+        let mut requests = std::mem::take(&mut self.facts.requests);
+        let repeats = std::thread::scope(|scope| {
+            let repeats = scope.spawn(|| requests.settle());
+            self.settle_calls();
+            repeats.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        self.facts.requests = requests;
         Settled { read: self, repeats }
     }
 }

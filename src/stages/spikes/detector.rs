@@ -147,7 +147,9 @@ impl Detector {
         if baseline == Baseline::WarmingUp {
             verdict.expected = middle;
         } else {
-            let (usual, widest) = self.scales(&hour, middle);
+            // What lies between the baselines is no distance in whatever measure.
+            let between = (low..=high).contains(&value);
+            let (usual, widest) = if between { (1, 1) } else { self.scales(&hour, middle) };
             let score = |distance: i128, scale: i128| {
                 i64::try_from(distance.max(0).saturating_mul(1_000) / scale).unwrap_or(SCORE_MAX).min(SCORE_MAX)
             };
