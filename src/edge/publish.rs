@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 
 /// What a run has to publish.
 #[derive(Clone, Debug)]
@@ -141,7 +142,7 @@ fn build(dir: &Path, publication: &Publication<'_>, manifest: &Manifest) -> Resu
     DirBuilder::new().mode(0o700).create(dir).map_err(fault)?;
     crash::point("build-started");
     let last = (manifest::FILE.to_string(), manifest::render(manifest, &publication.facts));
-    // All are written before the first is synced: a disk then has less to wait for.
+    // All are written before the first is synced, and all are synced at once: a journal then takes them together.
     let mut written = Vec::new();
     for (name, bytes) in publication.files.iter().chain([&last]) {
         let path = dir.join(name);
@@ -149,9 +150,12 @@ fn build(dir: &Path, publication: &Publication<'_>, manifest: &Manifest) -> Resu
         written.push((path, file));
         crash::point("build-file");
     }
-    for (path, file) in written {
-        file.sync_all().map_err(|error| io_fault(&path, "cannot be written", &error))?;
-    }
+    std::thread::scope(|scope| {
+        let sync = |(path, file): &(PathBuf, File)| file.sync_all().map_err(|error| io_fault(path, "cannot be written", &error));
+        let syncing: Vec<_> = written.iter().map(|one| scope.spawn(move || sync(one))).collect();
+        let done = |one: ScopedJoinHandle<'_, _>| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        syncing.into_iter().try_for_each(done)
+    })?;
     // Closed to everyone while it was built; now the group may read. Before the sync, which keeps this too.
     fs::set_permissions(dir, Permissions::from_mode(0o750)).map_err(fault)?;
     sync_directory(dir)?;

@@ -201,6 +201,8 @@ fn night(
         .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
     stage.done(&format!("{} files, laws hold", files.len()));
     let reports = stages::spikes::reports_of(&facts);
+    // The process ends soon. To give hundreds of megabytes back page by page before would only take time.
+    std::mem::forget(facts);
     let plan = alerts::Plan::new(loaded, (&outcome.spikes, &reports), Some(&outcome), state.told()?, options.backfill);
     files.push(plan.file());
 
