@@ -6,7 +6,7 @@ use super::booking::ProviderSide;
 use super::facts::{ChargeKind, FETCHED, Facts, Line, NO_DAY, ReportInfo, SourceInfo, room, stored};
 use super::reference::{Namer, Reference};
 use super::results::Quarantine;
-use super::symbols::{NONE, Sym};
+use super::symbols::{NONE, Sym, Symbols};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::{NameKind, NameLists};
 use crate::domain::period::{day_number, day_of};
@@ -256,7 +256,7 @@ impl<'r> LineReader<'r> {
         let (mut cost, mut list_cost) = (charge.cost, charge.list_cost);
         if charge.basis == CostBasis::Computed && cost.is_none() {
             let asked = self.got.facts.charge_kinds.all()[kind as usize];
-            let price = self.price(&asked, date);
+            let price = book_price(self.reference, &self.got.facts.symbols, &asked, date);
             if let Some(price) = price {
                 kind = self.got.facts.charge_kinds.number(ChargeKind { currency: price.currency, ..asked });
             }
@@ -334,23 +334,6 @@ impl<'r> LineReader<'r> {
         known
     }
 
-    /// The book's price for a line whose provider has no cost data (contract 3.3, `computed`).
-    fn price(&self, kind: &ChargeKind, day: NaiveDate) -> Option<UnitPrice> {
-        let text = |sym: Sym| self.got.facts.symbols.text(sym);
-        let optional = |sym: Sym| Some(text(sym)).filter(|text| !text.is_empty());
-        let asked = Asked {
-            model: text(kind.model),
-            meter: text(kind.meter),
-            service_tier: optional(kind.service_tier),
-            batch: kind.batch.unwrap_or(false),
-            context: Amount::ZERO,
-            account: text(kind.account),
-            api_key_id: optional(kind.api_key_id),
-            day,
-        };
-        self.reference.price(text(kind.provider), asked)
-    }
-
     /// Amounts that are reported beside the books: estimates, and what rounding removed.
     fn beside(&mut self, charge: &Charge<'_>, source: &SourceInfo, day: NaiveDate, estimated: bool) {
         let provider = self.got.facts.symbols.text(source.provider);
@@ -376,4 +359,21 @@ impl<'r> LineReader<'r> {
         }
         super::booking::book(self.reference, self.got)
     }
+}
+
+/// The book's price for a line whose provider has no cost data (contract 3.3, `computed`).
+pub(super) fn book_price(reference: &Reference, symbols: &Symbols, kind: &ChargeKind, day: NaiveDate) -> Option<UnitPrice> {
+    let text = |sym: Sym| symbols.text(sym);
+    let optional = |sym: Sym| Some(text(sym)).filter(|text| !text.is_empty());
+    let asked = Asked {
+        model: text(kind.model),
+        meter: text(kind.meter),
+        service_tier: optional(kind.service_tier),
+        batch: kind.batch.unwrap_or(false),
+        context: Amount::ZERO,
+        account: text(kind.account),
+        api_key_id: optional(kind.api_key_id),
+        day,
+    };
+    reference.price(text(kind.provider), asked)
 }
