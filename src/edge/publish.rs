@@ -17,10 +17,12 @@ use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
 
 /// What a run has to publish.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Publication<'a> {
     /// Report files with their bytes; the manifest is added here.
     pub files: &'a [(String, Vec<u8>)],
+    /// Whether the files are sound: asked while they are written, and no run is put in place before it says so.
+    pub proof: &'a (dyn Fn() -> Result<(), Fault> + Sync),
     /// The day that the run speaks for.
     pub business_date: NaiveDate,
     /// No slice is missing, stale or suspect: `latest-complete` may name it.
@@ -51,7 +53,7 @@ pub struct Published {
 ///
 /// # Errors
 /// [`ExitCode::Config`] for a business date before the newest published one without `backfill`;
-/// [`ExitCode::IoErr`] when a file cannot be written, synced or read back; [`ExitCode::Locked`] when the lock or
+/// what the proof says; [`ExitCode::IoErr`] when a file cannot be written, synced or read back; [`ExitCode::Locked`] when the lock or
 /// `latest` is no longer ours; and what [`State`] says. Before the commit point the old run stands; after it
 /// the message names the run that landed.
 pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> Result<Published, Fault> {
@@ -63,48 +65,64 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
     let seen = pointed(out, "latest");
     may_publish(out, state, publication.business_date, publication.backfill)?;
 
-    let files = manifest::entries(publication.files);
-    let content = manifest::content_sha256(&files);
-    let newest = state.runs()?.into_iter().rfind(|row| row.name.business_date == publication.business_date);
-    if let Some(same) = newest.filter(|row| row.content_sha256 == content) {
-        match verify_run(&out.join("runs").join(same.name.to_string())) {
-            Ok(_) => {
-                state.confirmed(same.name, publication.published_at)?;
-                state.enqueue(publication.outbox)?;
-                return Ok(Published { name: same.name, new: false, warnings });
+    std::thread::scope(|scope| {
+        // Both read the files only, and most of the time here goes by waiting for the disk.
+        let proof = scope.spawn(publication.proof);
+        let items = scope.spawn(|| items(publication));
+        let files = manifest::entries(publication.files);
+        let content = manifest::content_sha256(&files);
+        let newest = state.runs()?.into_iter().rfind(|row| row.name.business_date == publication.business_date);
+        if let Some(same) = newest.filter(|row| row.content_sha256 == content) {
+            match verify_run(&out.join("runs").join(same.name.to_string())) {
+                Ok(_) => {
+                    done(proof)?;
+                    state.confirmed(same.name, publication.published_at)?;
+                    state.enqueue(publication.outbox)?;
+                    return Ok(Published { name: same.name, new: false, warnings });
+                }
+                // What was tampered with is not edited: a sound revision goes beside it.
+                Err(fault) => warnings.push(format!("{}: {}", fault.place, fault.what)),
             }
-            // What was tampered with is not edited: a sound revision goes beside it.
-            Err(fault) => warnings.push(format!("{}: {}", fault.place, fault.what)),
         }
-    }
-    let name = next_name(out, state, publication.business_date)?;
-    let building = out.join("runs").join(format!("{UNFINISHED}{}", state.run_id()));
-    let manifest = Manifest {
-        name,
-        run_id: state.run_id().to_string(),
-        complete: publication.complete,
-        exit_code: publication.exit_code,
-        published_at: publication.published_at,
-        content_sha256: content,
-        files,
-    };
-    let built = build(&building, publication, &manifest);
-    let whole = signals::hold();
-    let committed = built
-        .and_then(|()| prepare(state, &manifest, publication.outbox))
-        .and_then(|()| commit(out, state, &building, name, seen));
-    if let Err(fault) = committed {
-        // Give the space back at once; what cannot be removed now the next run clears away.
-        let _ = fs::remove_dir_all(&building);
-        return Err(fault);
-    }
-    // From here on the run is published, whatever happens.
+        let name = next_name(out, state, publication.business_date)?;
+        let building = out.join("runs").join(format!("{UNFINISHED}{}", state.run_id()));
+        let manifest = Manifest {
+            name,
+            run_id: state.run_id().to_string(),
+            complete: publication.complete,
+            exit_code: publication.exit_code,
+            published_at: publication.published_at,
+            content_sha256: content,
+            files,
+        };
+        let built = build(&building, publication, &manifest).and_then(|()| done(proof));
+        let items = done(items);
+        let whole = signals::hold();
+        let committed = built
+            .and_then(|()| prepare(state, &manifest, publication.outbox))
+            .and_then(|()| commit(out, state, &building, name, seen));
+        if let Err(fault) = committed {
+            // Give the space back at once; what cannot be removed now the next run clears away.
+            let _ = fs::remove_dir_all(&building);
+            return Err(fault);
+        }
+        // From here on the run is published, whatever happens.
+        let finished = finish(out, state, name, &items, &mut warnings);
+        whole.done();
+        finished?;
+        Ok(Published { name, new: true, warnings })
+    })
+}
+
+/// What a thread came to.
+fn done<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Id and first day of each reconciling item.
+fn items(publication: &Publication<'_>) -> Vec<(String, NaiveDate)> {
     let drift = publication.files.iter().find(|(file, _)| file == "drift.csv");
-    let items = drift.map_or_else(Vec::new, |(_, bytes)| open_items(bytes));
-    let finished = finish(out, state, name, &items, &mut warnings);
-    whole.done();
-    finished?;
-    Ok(Published { name, new: true, warnings })
+    drift.map_or_else(Vec::new, |(_, bytes)| open_items(bytes))
 }
 
 /// Whether a run of this business date may publish; asked once before the work and again before publishing.
@@ -143,17 +161,19 @@ fn build(dir: &Path, publication: &Publication<'_>, manifest: &Manifest) -> Resu
     crash::point("build-started");
     let last = (manifest::FILE.to_string(), manifest::render(manifest, &publication.facts));
     // All are written before the first is synced, and all are synced at once: a journal then takes them together.
-    let mut written = Vec::new();
-    for (name, bytes) in publication.files.iter().chain([&last]) {
-        let path = dir.join(name);
-        let file = write(&path, bytes).map_err(|error| io_fault(&path, "cannot be written", &error))?;
-        written.push((path, file));
-        crash::point("build-file");
-    }
+    let written = std::thread::scope(|scope| {
+        let put = |(name, bytes): &(String, Vec<u8>)| {
+            let path = dir.join(name);
+            let file = write(&path, bytes).map_err(|error| io_fault(&path, "cannot be written", &error))?;
+            crash::point("build-file");
+            Ok((path, file))
+        };
+        let writing: Vec<_> = publication.files.iter().chain([&last]).map(|one| scope.spawn(move || put(one))).collect();
+        writing.into_iter().map(done).collect::<Result<Vec<_>, Fault>>()
+    })?;
     std::thread::scope(|scope| {
         let sync = |(path, file): &(PathBuf, File)| file.sync_all().map_err(|error| io_fault(path, "cannot be written", &error));
         let syncing: Vec<_> = written.iter().map(|one| scope.spawn(move || sync(one))).collect();
-        let done = |one: ScopedJoinHandle<'_, _>| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         syncing.into_iter().try_for_each(done)
     })?;
     // Closed to everyone while it was built; now the group may read. Before the sync, which keeps this too.

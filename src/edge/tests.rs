@@ -46,6 +46,7 @@ static NOTHING: Outbox = Outbox { told: Vec::new(), messages: Vec::new() };
 fn publication<'a>(files: &'a [(String, Vec<u8>)], date: &str) -> Publication<'a> {
     Publication {
         files,
+        proof: &|| Ok(()),
         business_date: parse_day(date).unwrap(),
         complete: true,
         exit_code: 0,
@@ -285,6 +286,24 @@ fn failures_before_the_commit_point_leave_the_old_run() {
     drop(state);
     assert_eq!(place.tree(), before);
     assert_eq!(place.publish("2026-11-18", "new").unwrap().name, name("2026-11-18.r1"));
+}
+
+#[test]
+fn what_is_not_sound_is_not_published() {
+    let place = place();
+    place.publish("2026-11-18", "old").unwrap();
+    let before = place.tree();
+    let unsound = || Err(Fault::new(ExitCode::Internal, "laws", "broken", "report it"));
+    // New content, and the content that is there already.
+    for content in ["new", "old"] {
+        let files = files(content);
+        let publication = Publication { proof: &unsound, ..publication(&files, "2026-11-18") };
+        let fault = publish(&place.out, &mut place.state(), &publication).unwrap_err();
+        assert_eq!((fault.code, fault.what.as_str()), (ExitCode::Internal, "broken"));
+        assert_eq!(place.tree(), before);
+    }
+    assert_eq!(place.publish("2026-11-18", "new").unwrap().name, name("2026-11-18.r2"));
+    verify(&place.out).unwrap();
 }
 
 #[test]

@@ -33,10 +33,23 @@ pub(super) enum Kind {
 ///
 /// # Errors
 /// A sum that does not fit.
-pub(super) fn table(outcome: &Outcome, sources: Vec<Source>, tables: &[Table]) -> Result<Table, Fault> {
+pub(super) fn table(outcome: &Outcome, mut rows: Vec<Vec<Cell>>) -> Result<Table, Fault> {
+    rows.extend(carried(outcome)?);
+    Ok(Table {
+        file: "control_totals.csv",
+        columns: vec!["file", "rows", "column", "control_total", "currency", "hash_total", "source_total", "difference"],
+        rows,
+        for_people: false,
+    })
+}
+
+/// The rows of one published table, each column beside what it must sum to.
+///
+/// # Errors
+/// A sum that does not fit.
+pub(super) fn rows(table: &Table, sources: &[Source]) -> Result<Vec<Vec<Cell>>, Fault> {
     let mut rows = Vec::new();
-    for (file, column, kind, source) in sources {
-        let Some(table) = tables.iter().find(|table| table.file == file) else { continue };
+    for (file, column, kind, source) in sources.iter().filter(|(file, ..)| *file == table.file) {
         let published = published(table, column).ok_or_else(|| too_large("control_totals.csv"))?;
         let mut currencies: Vec<Option<Currency>> = published.keys().chain(source.keys()).copied().collect();
         currencies.sort();
@@ -45,7 +58,7 @@ pub(super) fn table(outcome: &Outcome, sources: Vec<Source>, tables: &[Table]) -
             let (count, total) = published.get(&currency).copied().unwrap_or_default();
             let source = source.get(&currency).copied().unwrap_or_default();
             let off = total.checked_sub(source).ok_or_else(|| too_large("control_totals.csv"))?;
-            let (control, hash) = if kind == Kind::Control { (Some(total), None) } else { (None, Some(total)) };
+            let (control, hash) = if *kind == Kind::Control { (Some(total), None) } else { (None, Some(total)) };
             rows.push(vec![
                 text(file),
                 Cell::Count(count),
@@ -58,13 +71,7 @@ pub(super) fn table(outcome: &Outcome, sources: Vec<Source>, tables: &[Table]) -
             ]);
         }
     }
-    rows.extend(carried(outcome)?);
-    Ok(Table {
-        file: "control_totals.csv",
-        columns: vec!["file", "rows", "column", "control_total", "currency", "hash_total", "source_total", "difference"],
-        rows,
-        for_people: false,
-    })
+    Ok(rows)
 }
 
 /// Rows and sum of a column's cells by currency.
@@ -89,7 +96,7 @@ fn published(table: &Table, column: &str) -> Option<BTreeMap<Option<Currency>, (
         for row in run {
             let amount = match row.get(index)? {
                 Cell::Number(amount) | Cell::Rounded(amount, _) => *amount,
-                Cell::Count(count) => Amount::ONE.mul_div(i128::from(*count), 1)?,
+                Cell::Count(count) => whole(*count)?,
                 _ => continue,
             };
             count += 1;
@@ -140,8 +147,8 @@ fn totals<T>(rows: &[T], read: impl Fn(&T) -> Result<(Option<Currency>, Option<A
     Ok(totals)
 }
 
-fn count(number: u64) -> Option<Amount> {
-    Amount::ONE.mul_div(i128::from(number), 1)
+fn whole(number: u64) -> Option<Amount> {
+    Amount::ONE.atto().checked_mul(i128::from(number)).map(Amount::from_atto)
 }
 
 /// A column of a file, what its sum is good for, and what it must be.
@@ -156,7 +163,7 @@ pub(super) fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result
     let Outcome { attribution, drift, reconciliation, coverage, quarantine, spikes, .. } = outcome;
     let file = "attribution.csv";
     let mut sources = vec![
-        (file, "requests", Control, totals(attribution, |a| Ok((None, count(a.requests))))?),
+        (file, "requests", Control, totals(attribution, |a| Ok((None, whole(a.requests))))?),
         (file, "consumed_quantity", Hash, totals(attribution, |a| Ok((None, a.consumed_quantity)))?),
         (file, "list_cost", Control, totals(attribution, |a| Ok((Some(a.currency), a.list_cost)))?),
         (file, "contracted_cost", Control, totals(attribution, |a| Ok((Some(a.currency), a.contracted_cost)))?),
@@ -165,7 +172,7 @@ pub(super) fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result
     ];
     let file = "team_month.csv";
     sources.extend([
-        (file, "requests", Control, totals(attribution, |a| Ok((None, count(a.requests))))?),
+        (file, "requests", Control, totals(attribution, |a| Ok((None, whole(a.requests))))?),
         (file, "billed_cost", Control, totals(attribution, |a| Ok((Some(a.currency), Some(a.billed_cost))))?),
         (file, "billed_cost_rounded", Control, rounded_months(outcome)?),
     ]);
@@ -180,7 +187,7 @@ pub(super) fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result
         (file, "price_variance", Control, totals(drift, |d| Ok((Some(d.currency), Some(d.price_variance))))?),
         (file, "other_variance", Control, totals(drift, |d| Ok((Some(d.currency), Some(d.other_variance))))?),
         (file, "difference", Control, totals(drift, |d| Ok((Some(d.currency), Some(d.difference))))?),
-        (file, "items", Control, totals(drift, |d| Ok((None, count(d.items))))?),
+        (file, "items", Control, totals(drift, |d| Ok((None, whole(d.items))))?),
     ]);
     let file = "spikes.csv";
     // Failed calls stand among the money, so the sums prove only that nothing changed.
@@ -191,21 +198,21 @@ pub(super) fn sources(outcome: &Outcome, reporting_currency: Currency) -> Result
     ]);
     let file = "coverage.csv";
     sources.extend([
-        (file, "rows_read", Control, totals(coverage, |c| Ok((None, count(c.rows_read))))?),
-        (file, "rows_used", Control, totals(coverage, |c| Ok((None, count(c.rows_used))))?),
-        (file, "duplicates", Control, totals(coverage, |c| Ok((None, count(c.duplicates))))?),
-        (file, "quarantined", Control, totals(coverage, |c| Ok((None, count(c.quarantined))))?),
+        (file, "rows_read", Control, totals(coverage, |c| Ok((None, whole(c.rows_read))))?),
+        (file, "rows_used", Control, totals(coverage, |c| Ok((None, whole(c.rows_used))))?),
+        (file, "duplicates", Control, totals(coverage, |c| Ok((None, whole(c.duplicates))))?),
+        (file, "quarantined", Control, totals(coverage, |c| Ok((None, whole(c.quarantined))))?),
         (file, "amount", Control, totals(coverage, |c| Ok((c.currency, c.amount)))?),
     ]);
     let file = "quarantine.csv";
     sources.extend([
-        (file, "row", Hash, totals(quarantine, |q| Ok((None, count(q.row))))?),
+        (file, "row", Hash, totals(quarantine, |q| Ok((None, whole(q.row))))?),
         (file, "amount", Control, totals(quarantine, |q| Ok((q.currency, q.amount)))?),
     ]);
     let file = "ledger_findings.csv";
     let findings = &outcome.ledger_findings;
     sources.extend([
-        (file, "rows", Control, totals(findings, |f| Ok((None, count(f.rows))))?),
+        (file, "rows", Control, totals(findings, |f| Ok((None, whole(f.rows))))?),
         (file, "amount", Control, totals(findings, |f| Ok((Some(f.currency), Some(f.amount))))?),
     ]);
     // A sum of ratios means nothing: it guards the column. Missing slices have none.

@@ -11,18 +11,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// compare as their cells do, from left to right.
 const BETWEEN: u8 = 0;
 
-/// Every table as CSV with its file's name, the tables side by side on all processors.
-pub fn render_all(tables: &[Table], byte_order_mark: bool) -> Vec<(String, Vec<u8>)> {
-    std::thread::scope(|scope| {
-        let render = |table| scope.spawn(move || render(table, byte_order_mark));
-        let rendering: Vec<_> = tables.iter().map(|table| (table.file.to_string(), render(table))).collect();
-        let done = |(file, bytes): (String, std::thread::ScopedJoinHandle<'_, Vec<u8>>)| {
-            (file, bytes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        };
-        rendering.into_iter().map(done).collect()
-    })
-}
-
 /// The table as RFC 4180 in UTF-8: a header line, CRLF, every text quoted, numbers plain, unknown
 /// values empty, rows sorted by their cells from left to right in byte order (contract 4.8).
 ///
@@ -149,12 +137,16 @@ pub fn visible(text: &str) -> String {
 
 /// Plain notation with at least `places` decimals: as [`Amount::with_places`], without its strings.
 fn push_amount(out: &mut Vec<u8>, amount: Amount, places: usize) {
-    const UNIT: u128 = 10u128.pow(SCALE);
+    const UNIT: u64 = 10u64.pow(SCALE);
     if amount.is_negative() {
         out.push(b'-');
     }
     let magnitude = amount.atto().unsigned_abs();
-    let (whole, mut part) = (magnitude / UNIT, magnitude % UNIT);
+    // 18 decimals fit eight bytes, whose division is several times as fast.
+    let (whole, mut part) = match u64::try_from(magnitude) {
+        Ok(small) => (u128::from(small / UNIT), small % UNIT),
+        Err(_) => (magnitude / u128::from(UNIT), (magnitude % u128::from(UNIT)) as u64),
+    };
     push_digits(out, whole);
     if part == 0 && places == 0 {
         return;

@@ -130,15 +130,20 @@ fn exact(text: &str) -> Option<Amount> {
     if whole.is_empty() || part.is_empty() || part.len() > 18 {
         return None;
     }
-    let mut atto = 0i128;
-    let zeros = std::iter::repeat_n(b'0', 18 - part.len());
-    for digit in whole.bytes().chain(part.bytes()).chain(zeros) {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        atto = atto.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
-    }
+    let unit = 10i128.pow(18);
+    let (high, low) = whole.split_at_checked(whole.len().saturating_sub(18))?;
+    let whole = i128::from(digits_of(high)?) * unit + i128::from(digits_of(low)?);
+    let part = digits_of(part)? * 10u64.pow(18 - part.len() as u32);
+    let atto = whole.checked_mul(unit)?.checked_add(i128::from(part))?;
     Some(Amount::from_atto(if negative { -atto } else { atto }))
+}
+
+/// At most 18 digits, in eight bytes: most of what is read here are numbers. None for anything else.
+fn digits_of(text: &str) -> Option<u64> {
+    if text.len() > 18 {
+        return None;
+    }
+    text.bytes().try_fold(0u64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }
 
 fn shown(key: &str) -> String {

@@ -16,7 +16,9 @@ mod savings_text;
 pub mod spikes;
 mod team_month;
 
-use crate::domain::money::Amount;
+use crate::domain::fault::Fault;
+use crate::domain::money::{Amount, Currency};
+use crate::stages::results::Outcome;
 use chrono::NaiveDate;
 
 /// One cell of a published table. A text is written as text and a number as a number, whatever they hold.
@@ -41,6 +43,30 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
     /// Opened by people: with a byte order mark where the job says so. Machine files have none.
     pub for_people: bool,
+}
+
+/// Every CSV file of a run, by name: rendered and summed side by side on all processors, then `control_totals.csv`
+/// with the sums.
+///
+/// # Errors
+/// A sum that does not fit.
+pub fn files(outcome: &Outcome, reporting_currency: Currency, byte_order_mark: bool) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let (tables, sources) = tables::tables(outcome, reporting_currency)?;
+    let mut files = Vec::new();
+    let mut sums = Vec::new();
+    std::thread::scope(|scope| {
+        let sources = &sources;
+        let both = |table| scope.spawn(move || (controls::rows(table, sources), csv::render(table, byte_order_mark)));
+        let rendering: Vec<_> = tables.iter().map(|table| (table.file, both(table))).collect();
+        rendering.into_iter().try_for_each(|(file, done)| {
+            let (rows, bytes) = done.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            files.push((file.to_string(), bytes));
+            rows.map(|rows| sums.extend(rows))
+        })
+    })?;
+    let totals = controls::table(outcome, sums)?;
+    files.push((totals.file.to_string(), csv::render(&totals, byte_order_mark)));
+    Ok(files)
 }
 
 #[cfg(test)]

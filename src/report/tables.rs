@@ -11,13 +11,13 @@ use crate::stages::results::{
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
-/// All CSV tables of a run in the order of contract section 5; `control_totals.csv` speaks
-/// of those before it.
+/// All CSV tables of a run in the order of contract section 5 but `control_totals.csv`, which speaks of them, and what
+/// their columns must sum to.
 ///
 /// # Errors
 /// [`ExitCode::Internal`] when a sum does not fit an [`Amount`]: amounts are limited where they are read,
 /// so only a bug can lead there.
-pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Table>, Fault> {
+pub(super) fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<(Vec<Table>, Vec<controls::Source>), Fault> {
     // What the columns must sum to is summed beside, from the same rows.
     let (long, sources) = std::thread::scope(|scope| {
         let sources = scope.spawn(|| controls::sources(outcome, reporting_currency));
@@ -36,14 +36,13 @@ pub fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<Vec<Tab
         restatements(&outcome.restatements),
         spikes::table(&outcome.spikes),
     ];
-    tables.push(controls::table(outcome, sources?, &tables)?);
     // Comparisons: no sum of their columns means anything, totals stand in rows of their own.
     tables.push(savings::table(&outcome.savings.rows, reporting_currency)?);
     tables.extend(savings::clients(&outcome.savings.clients, reporting_currency)?);
     tables.push(savings::prepaid(&outcome.savings.prepaid)?);
     tables.push(savings::invoices(&outcome.savings.invoices)?);
     tables.push(names(&outcome.names));
-    Ok(tables)
+    Ok((tables, sources?))
 }
 
 /// What ids are called, also of what is gone by now.

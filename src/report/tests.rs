@@ -1,7 +1,6 @@
 //! One small night through tables, laws and summary.
 
-use super::csv::render;
-use super::{Table, laws, tables, text};
+use super::{laws, tables, text};
 use crate::domain::ledger::Funding;
 use crate::domain::ledger_findings::Finding;
 use crate::domain::money::{Amount, Currency};
@@ -218,11 +217,11 @@ fn aside(charge_date: Option<&str>) -> Quarantine {
 }
 
 fn files(outcome: &Outcome) -> Vec<(String, Vec<u8>)> {
-    let tables = tables::tables(outcome, Currency::EUR).unwrap();
+    let (tables, _) = tables::tables(outcome, Currency::EUR).unwrap();
     for table in &tables {
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{}", table.file);
     }
-    tables.iter().map(|table: &Table| (table.file.to_string(), render(table, true))).collect()
+    super::files(outcome, Currency::EUR, true).unwrap()
 }
 
 fn file(outcome: &Outcome, name: &str) -> String {

@@ -23,7 +23,7 @@ use crate::edge::recover::recover;
 use crate::edge::state::State;
 use crate::edge::{self, ledger, pages, preflight, pull, verify};
 use crate::job::{Job, Kind};
-use crate::report::{csv, laws, tables, text};
+use crate::report::{self, laws, text};
 use crate::stages;
 use crate::stages::drift::FirstSeen;
 use crate::stages::facts::Facts;
@@ -196,10 +196,8 @@ fn night(
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
     let mut files = vec![("summary.txt".to_string(), summary.clone().into_bytes())];
-    files.extend(csv::render_all(&tables::tables(&outcome, job.reporting_currency)?, job.byte_order_mark));
-    laws::check(&files)
-        .map_err(|what| Fault::new(ExitCode::Internal, "laws", what, "this is a bug: report it with the job's MANIFEST.json"))?;
-    stage.done(&format!("{} files, laws hold", files.len()));
+    files.extend(report::files(&outcome, job.reporting_currency, job.byte_order_mark)?);
+    stage.done(&format!("{} files", files.len()));
     let reports = stages::spikes::reports_of(&facts);
     // The process ends soon. To give hundreds of megabytes back page by page before would only take time.
     std::mem::forget(facts);
@@ -219,7 +217,12 @@ fn night(
     };
     let run_id = state.run_id().to_string();
     let mut done = Done { code, name: None, new: false, run_id, summary, slices: slices(&outcome), alerts: Map::new() };
+    let laws_hold = || {
+        let hint = "this is a bug: report it with the job's MANIFEST.json";
+        laws::check(&files).map_err(|what| Fault::new(ExitCode::Internal, "laws", what, hint))
+    };
     if options.dry_run {
+        laws_hold()?;
         return Ok((done, Night { plan, outcome: Some(outcome) }));
     }
     let mut facts = manifest_facts(loaded, &outcome, &inputs);
@@ -227,6 +230,7 @@ fn night(
     facts.insert("newest".into(), newest::to_json(&newest));
     let publication = Publication {
         files: &files,
+        proof: &laws_hold,
         business_date,
         complete,
         exit_code: code as u8,

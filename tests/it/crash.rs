@@ -26,6 +26,7 @@ fn publish_in(dir: &Path, date: &str, content: &str) -> Published {
     let files = [("drift.csv".to_string(), drift.into_bytes()), ("summary.txt".to_string(), content.into())];
     let publication = Publication {
         files: &files,
+        proof: &|| Ok(()),
         business_date: parse_day(date).unwrap(),
         complete: true,
         exit_code: 0,
