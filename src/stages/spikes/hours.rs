@@ -29,9 +29,9 @@ pub(super) struct Cell {
     /// Entry kind, or charge kind.
     pub kind: u32,
     pub amount: Amount,
-    pub calls: u64,
+    pub calls: u32,
     /// Calls that ended as an error or a timeout.
-    pub failed: u64,
+    pub failed: u32,
 }
 
 /// A row of a step: order and number of its kind, its index.
@@ -89,7 +89,7 @@ pub(super) fn of_ledger(facts: &Facts, callers: &Callers<'_>, until: i64) -> Vec
         let Some(entry) = facts.entries.get(row) else { return };
         let status = facts.entry_kind(entry).status;
         cell.calls += 1;
-        cell.failed += u64::from(matches!(status, Status::Error | Status::Timeout));
+        cell.failed += u32::from(matches!(status, Status::Error | Status::Timeout));
         if status == Status::Ok {
             cell.amount = plus(cell.amount, entry.cost);
         }

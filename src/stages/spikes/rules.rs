@@ -89,8 +89,9 @@ pub(super) fn rules(
     let context = Context { reference, settings, until: until(reference), teams, callers, uses, seen };
     let mut found = keys(&context);
     found.extend(budgets(&context));
-    found.extend(providers::silences(&context));
-    found.extend(providers::failures(&context));
+    let hours = providers::by_provider(&context);
+    found.extend(providers::silences(&context, &hours));
+    found.extend(providers::failures(&context, &hours));
     found
 }
 
@@ -225,10 +226,19 @@ fn keys(context: &Context<'_, '_, '_>) -> Vec<Spike> {
             (!who.api_key_id.is_empty()).then(|| *numbers.entry(key).or_insert_with(new))
         })
         .collect();
+    let mut starts: Vec<Option<i64>> = vec![None; of_who.len()];
     for one in &context.uses {
         let group = of_who.get(one.who as usize).copied().flatten();
-        if let Some(uses) = group.and_then(|group| groups.get_mut(group)) {
+        if let Some((uses, start)) = group.and_then(|group| groups.get_mut(group)).zip(starts.get_mut(one.who as usize)) {
             uses.push(*one);
+            start.get_or_insert(one.cell.at);
+        }
+    }
+    let mut models: BTreeMap<usize, BTreeMap<&str, i64>> = BTreeMap::new();
+    for ((who, group), start) in context.callers.all.iter().zip(&of_who).zip(starts) {
+        if let Some((group, start)) = group.zip(start) {
+            let first = models.entry(group).or_default().entry(who.model).or_insert(start);
+            *first = start.min(*first);
         }
     }
     let teams = &context.reference.teams;
@@ -239,11 +249,15 @@ fn keys(context: &Context<'_, '_, '_>) -> Vec<Spike> {
         let Some(uses) = groups.get(group).filter(|uses| !uses.is_empty()) else { continue };
         let series = || format!("provider {provider}, key {key}");
         let known = teams.knows(Owned::ApiKey, provider, key);
-        let mut owned: BTreeMap<i64, bool> = BTreeMap::new();
+        // Uses come in order of time: an owner is asked for once a day.
+        let mut owned = (i64::MIN, false);
         let mut is_owned = |at: i64| {
             let day = at.div_euclid(DAY);
-            let owner = || teams.owner(Owned::ApiKey, provider, key, day_of(i32::try_from(day).unwrap_or(0)));
-            *owned.entry(day).or_insert_with(|| owner().is_some())
+            if owned.0 != day {
+                let owner = teams.owner(Owned::ApiKey, provider, key, day_of(i32::try_from(day).unwrap_or(0)));
+                owned = (day, owner.is_some());
+            }
+            owned.1
         };
         let outside: Vec<Use<'_>> = uses.iter().filter(|one| !is_owned(one.cell.at)).copied().collect();
         if known {
@@ -253,20 +267,22 @@ fn keys(context: &Context<'_, '_, '_>) -> Vec<Spike> {
             let case = Case { rule: SpikeRule::UnownedKey, uses: outside };
             found.extend(context.spike(&case, series(), "", "the team map"));
         }
-        found.extend(new_models(context, uses, provider, key));
+        found.extend(new_models(context, uses, models.remove(&group).unwrap_or_default(), (provider, key)));
         found.extend(awake(context, uses, series()));
         found.extend(old_key(context, uses, provider, key));
     }
     found
 }
 
-fn new_models(context: &Context<'_, '_, '_>, uses: &[Use<'_>], provider: &str, key: &str) -> Vec<Spike> {
+/// `starts` has the first use of each model on the key.
+fn new_models(
+    context: &Context<'_, '_, '_>,
+    uses: &[Use<'_>],
+    mut starts: BTreeMap<&str, i64>,
+    (provider, key): (&str, &str),
+) -> Vec<Spike> {
     let Some(first) = uses.first() else { return Vec::new() };
-    // The start of each model that is new on an old key.
-    let mut starts: BTreeMap<&str, i64> = BTreeMap::new();
-    for one in uses {
-        starts.entry(context.of(one).model).or_insert(one.cell.at);
-    }
+    // Those that are new on an old key.
     starts.retain(|model, start| !model.is_empty() && *start - first.cell.at >= OLD_KEY);
     let case = |(model, start): (&str, i64)| {
         // The first two days tell; after that the model belongs to the key.

@@ -55,15 +55,20 @@ impl Evidence {
 /// What the run sees of providers, as `fal, by the provider's hours`: who sees days only can neither confirm nor deny
 /// what hours have shown, nor the other way round.
 pub fn reports_of(facts: &Facts) -> BTreeSet<String> {
-    let is_usage = |kind: u32| facts.charge_kinds.all()[kind as usize].category == ChargeCategory::Usage;
-    let lines = facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.end - line.start <= DAY + HOUR);
-    let seen: HashSet<(u32, bool)> = lines.map(|line| (line.kind, line.end - line.start <= HOUR)).collect();
-    let name = |(kind, by_hour): (u32, bool)| {
-        let kind = facts.charge_kinds.all()[kind as usize];
-        let length = if by_hour { HOUR } else { DAY };
-        evidence_of(kind.basis, length).named(facts.symbols.text(kind.provider).to_string())
-    };
-    seen.into_iter().filter(|(kind, _)| is_usage(*kind)).map(name).collect()
+    // Of each kind: has lines of a day, of an hour.
+    let mut seen = vec![[false; 2]; facts.charge_kinds.all().len()];
+    for line in facts.lines.iter().filter(|line| line.cost != NO_AMOUNT && line.end - line.start <= DAY + HOUR) {
+        if let Some(seen) = seen.get_mut(line.kind as usize) {
+            seen[usize::from(line.end - line.start <= HOUR)] = true;
+        }
+    }
+    let usage = facts.charge_kinds.all().iter().zip(seen).filter(|(kind, _)| kind.category == ChargeCategory::Usage);
+    let lengths = usage.flat_map(|(kind, [day, hour])| {
+        let own = |length| (kind.provider, evidence_of(kind.basis, length));
+        [day.then(|| own(DAY)), hour.then(|| own(HOUR))]
+    });
+    let told: HashSet<(Sym, Evidence)> = lengths.flatten().collect();
+    told.into_iter().map(|(provider, evidence)| evidence.named(facts.symbols.text(provider).to_string())).collect()
 }
 
 /// Until when the hours of a provider are known, where that is not the whole time that the run looks at: a report

@@ -19,7 +19,7 @@ const FAILED_PART: u64 = 50;
 const FAILED_TIMES: u64 = 5;
 
 /// What was used of a provider in an hour.
-struct ProviderHour {
+pub(super) struct ProviderHour {
     at: i64,
     calls: u64,
     failed: u64,
@@ -28,7 +28,9 @@ struct ProviderHour {
 }
 
 /// The hours of each provider in which it was used, in order of time.
-fn by_provider<'f>(context: &Context<'_, 'f, '_>) -> BTreeMap<&'f str, Vec<ProviderHour>> {
+pub(super) type Hours<'f> = BTreeMap<&'f str, Vec<ProviderHour>>;
+
+pub(super) fn by_provider<'f>(context: &Context<'_, 'f, '_>) -> Hours<'f> {
     let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
     let of_who: Vec<usize> = context
         .callers
@@ -42,7 +44,7 @@ fn by_provider<'f>(context: &Context<'_, 'f, '_>) -> BTreeMap<&'f str, Vec<Provi
     let mut hours: Vec<Vec<ProviderHour>> = numbers.iter().map(|_| Vec::new()).collect();
     for one in &context.uses {
         let Some(own) = of_who.get(one.who as usize).and_then(|number| hours.get_mut(*number)) else { continue };
-        let (calls, failed, currency) = (one.cell.calls, one.cell.failed, context.of(one).currency);
+        let (calls, failed, currency) = (u64::from(one.cell.calls), u64::from(one.cell.failed), context.of(one).currency);
         match own.last_mut() {
             Some(hour) if hour.at == one.cell.at => {
                 hour.calls += calls;
@@ -57,10 +59,9 @@ fn by_provider<'f>(context: &Context<'_, 'f, '_>) -> BTreeMap<&'f str, Vec<Provi
 }
 
 /// Providers that were called every day and are not any more, while the ledger goes on with others.
-pub(super) fn silences(context: &Context<'_, '_, '_>) -> Vec<Spike> {
-    let hours = by_provider(context);
+pub(super) fn silences(context: &Context<'_, '_, '_>, hours: &Hours<'_>) -> Vec<Spike> {
     let mut found = Vec::new();
-    for (provider, own) in &hours {
+    for (provider, own) in hours {
         let Some(last) = own.last().map(|hour| hour.at) else { continue };
         let recent: Vec<i64> = own.iter().map(|hour| hour.at).filter(|at| *at >= last - 14 * DAY).collect();
         let days: BTreeSet<i64> = recent.iter().map(|at| at.div_euclid(DAY)).collect();
@@ -105,10 +106,9 @@ pub(super) fn silences(context: &Context<'_, '_, '_>) -> Vec<Spike> {
 }
 
 /// Hours in which most calls to a provider failed, and far more than usual.
-pub(super) fn failures(context: &Context<'_, '_, '_>) -> Vec<Spike> {
-    let hours = by_provider(context);
+pub(super) fn failures(context: &Context<'_, '_, '_>, hours: &Hours<'_>) -> Vec<Spike> {
     let mut found: Vec<Spike> = Vec::new();
-    for (provider, hours) in &hours {
+    for (provider, hours) in hours {
         let mut known: Vec<u64> = Vec::new();
         let mut run: Option<usize> = None;
         for ProviderHour { at, failed, calls, .. } in hours {
