@@ -17,7 +17,7 @@ pub struct Columns<'a> {
 pub enum Cells<'a> {
     /// Null in every row.
     Nothing,
-    Text(&'a dyn TextColumn),
+    Text(Box<dyn TextColumn + 'a>),
     Whole(Box<dyn WholeColumn + 'a>),
     /// Digits, and how many of them are decimals.
     Decimal(Values<'a, i128>, u32),
@@ -86,10 +86,10 @@ impl<'a> Columns<'a> {
 
 impl<'a> Cells<'a> {
     /// The texts of a column of texts; `None` for any other.
-    pub fn texts(&self) -> Option<Texts<'a>> {
+    pub fn texts(&self) -> Option<Texts<'_>> {
         match self {
             Cells::Nothing => Some(Texts(None)),
-            Cells::Text(texts) => Some(Texts(Some(*texts))),
+            Cells::Text(texts) => Some(Texts(Some(texts.as_ref()))),
             _ => None,
         }
     }
@@ -106,7 +106,7 @@ impl<'a> Cells<'a> {
     pub fn number(&self, row: usize) -> Result<Option<Read>, NumberError> {
         let digits = |digits: Option<i128>, scale| digits.map(|digits| Amount::read_decimal(digits, scale)).transpose();
         match self {
-            Cells::Text(texts) => Texts(Some(*texts)).at(row).map(Amount::read).transpose(),
+            Cells::Text(texts) => Texts(Some(texts.as_ref())).at(row).map(Amount::read).transpose(),
             Cells::Whole(values) => digits(values.whole(row), 0),
             Cells::Decimal(values, scale) => digits(values.get(row), *scale),
             _ => Ok(None),
@@ -124,7 +124,15 @@ impl<'a> Texts<'a> {
 
     /// The trimmed text of a row; `None` where there is none or it is empty.
     pub fn at(&self, row: usize) -> Option<&'a str> {
-        self.0?.text(row).map(str::trim).filter(|text| !text.is_empty())
+        self.0?.text(row).map(trimmed).filter(|text| !text.is_empty())
+    }
+}
+
+/// Trimmed: nearly every text begins and ends with what is no space in any alphabet.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
     }
 }
 
@@ -152,8 +160,8 @@ mod tests {
         for (row, text) in ["1e-19", "5e-19", "15e-19"].iter().enumerate() {
             assert_eq!(cells.number(row), Amount::read(text).map(Some), "{text}");
         }
-        let texts = [Some(" 1.5 "), Some(""), None, Some("x")];
-        let cells = Cells::Text(&texts);
+        let texts = [Some("\u{a0}1.5 "), Some(""), None, Some("x")];
+        let cells = Cells::Text(Box::new(texts));
         assert_eq!(cells.number(0), Amount::read("1.5").map(Some));
         assert_eq!((cells.number(1), cells.number(2)), (Ok(None), Ok(None)));
         assert!(cells.number(3).is_err());

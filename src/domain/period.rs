@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
+use std::ops::Range;
 
 /// A span of UTC days: `from` included, `to` excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,11 @@ impl Days {
         self.from <= day && day < self.to
     }
 
+    /// The numbers of its days, by [`day_number`].
+    pub fn numbers(&self) -> Range<i32> {
+        day_number(self.from)..day_number(self.to)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = NaiveDate> + use<> {
         let to = self.to;
         self.from.iter_days().take_while(move |day| *day < to)
@@ -24,6 +30,11 @@ impl Days {
 /// Days since 1970-01-01, the form in which frames carry a day.
 pub fn day_number(day: NaiveDate) -> i32 {
     (day - NaiveDate::default()).num_days() as i32
+}
+
+/// The UTC day of an instant as its [`day_number`], without a calendar.
+pub fn day_at(instant: DateTime<Utc>) -> i32 {
+    instant.timestamp().div_euclid(86_400) as i32
 }
 
 /// The day of a [`day_number`].

@@ -174,7 +174,7 @@ fn hand_on(batch: &[(usize, Series)], rows: &mut Rows<'_>) -> PolarsResult<()> {
 }
 
 /// The cell of a row.
-fn cell<'s>(column: &columns::Cells<'s>, row: usize) -> Cell<'s> {
+fn cell<'c>(column: &'c columns::Cells<'_>, row: usize) -> Cell<'c> {
     use columns::Cells as Typed;
     let cell = match column {
         Typed::Nothing => None,

@@ -117,7 +117,7 @@ impl<'f> Rows<'f> {
         let notes = if matches!(started, Ok((_, true))) { twice.as_slice() } else { notes };
         let started = started.map(|(at, _)| at);
         let day = match &started {
-            Ok(at) => Some(at.date_naive()),
+            Ok(at) => Some(at.naive_utc().date()),
             Err(bad) => bad.day,
         };
         if day.is_some_and(|day| !self.window.contains(day)) {

@@ -84,8 +84,8 @@ impl Gathered {
                 // A row of a money report of which nothing has a cost is priced by nobody.
                 let unpriced = report.is_money() && lines[own.clone()].iter().all(|line| line.cost == NO_AMOUNT);
                 for at in own {
-                    let line = lines[at];
-                    let kind = self.facts.charge_kind(&line);
+                    let line = &lines[at];
+                    let kind = self.facts.charge_kind(line);
                     let midnight = i64::from(line.day) * 86_400;
                     if line.start < midnight || line.end > midnight + 86_400 {
                         longer.insert(slice);
@@ -103,7 +103,12 @@ impl Gathered {
                         }
                     }
                     if is_booked {
-                        lines[kept] = if unpriced { Line { cost: 0, unpriced: true, ..line } } else { line };
+                        if kept < at {
+                            lines[kept] = lines[at];
+                        }
+                        if unpriced {
+                            lines[kept] = Line { cost: 0, unpriced: true, ..lines[kept] };
+                        }
                         kept += 1;
                     }
                 }

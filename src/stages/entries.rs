@@ -16,12 +16,13 @@ use crate::domain::ledger::{Funding, LedgerEntry, LeftOut, Status};
 use crate::domain::ledger_findings::Note;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::NameKind;
-use crate::domain::period::{day_number, day_of};
+use crate::domain::period::{day_at, day_number, day_of};
 use crate::domain::usage::Quarantined;
 use chrono::NaiveDate;
 use hashbrown::DefaultHashBuilder;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 #[derive(Clone, Default)]
 struct Count {
@@ -34,6 +35,8 @@ struct Count {
 #[derive(Clone)]
 pub struct EntryReader<'r> {
     reference: &'r Reference,
+    /// The days of the window, by number.
+    window: Range<i32>,
     facts: Facts,
     /// The digest of each entry's row.
     contents: Vec<u64>,
@@ -44,14 +47,16 @@ pub struct EntryReader<'r> {
     /// Kinds by the words of a row, and by what else makes one.
     kinds: Alike<Rest>,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
+    /// Rows read of the present ledger and day, which are not in the counts yet: neighbours are mostly of one day.
+    read: ((u16, i32), u64),
     quarantine: Vec<Quarantine>,
     /// Entry and note of what rows showed, until it is settled which rows are entries.
     noted: Vec<(u32, Note)>,
     findings: Findings,
 }
 
-/// What makes the kind of an entry besides words: ledger, day, batch, funding, status, currency.
-type Rest = (u16, i32, Option<bool>, Option<Funding>, Status, Currency);
+/// What makes the kind of an entry besides words and day: ledger, batch, funding, status, currency.
+type Rest = (u16, Option<bool>, Option<Funding>, Status, Currency);
 
 /// What is known of the ledger side besides its entries.
 pub struct LedgerSide {
@@ -71,6 +76,7 @@ impl<'r> EntryReader<'r> {
     pub fn new(reference: &'r Reference) -> Self {
         EntryReader {
             reference,
+            window: reference.window.numbers(),
             facts: Facts::default(),
             contents: Vec::new(),
             call_marks: Vec::new(),
@@ -78,6 +84,7 @@ impl<'r> EntryReader<'r> {
             namer: Namer::default(),
             kinds: Alike::default(),
             counts: BTreeMap::new(),
+            read: Default::default(),
             quarantine: Vec::new(),
             noted: Vec::new(),
             findings: Findings::default(),
@@ -135,15 +142,19 @@ impl<'r> EntryReader<'r> {
 
     /// Takes one row.
     pub fn push(&mut self, ledger: u16, row: &LedgerEntry<'_>) {
-        let date = row.started_at.date_naive();
-        if !self.reference.window.contains(date) {
+        let day = day_at(row.started_at);
+        if !self.window.contains(&day) {
             return;
         }
         let index = self.facts.entries.len() as u32;
         let call = self.facts.calls.push(row.request_id);
         self.call_marks.push(self.hasher.hash_one(row.request_id) >> 32 << 32 | u64::from(index));
-        let entry = self.entry(ledger, call, row, date);
-        self.counts.entry((ledger, Some(date))).or_default().read += 1;
+        let entry = self.entry(ledger, call, row, day);
+        if self.read.0 != (ledger, day) {
+            self.count();
+            self.read.0 = (ledger, day);
+        }
+        self.read.1 += 1;
         self.facts.entries.push(entry);
         self.contents.push(row.content);
         self.noted.extend(row.notes.iter().map(|note| (index, *note)));
@@ -157,6 +168,14 @@ impl<'r> EntryReader<'r> {
                 credit_unit: symbols.optional(row.credit_unit),
             };
             self.facts.asides.push(aside);
+        }
+    }
+
+    /// Puts the rows read into the counts.
+    fn count(&mut self) {
+        let ((ledger, day), rows) = std::mem::take(&mut self.read);
+        if rows > 0 {
+            self.counts.entry((ledger, Some(day_of(day)))).or_default().read += rows;
         }
     }
 
@@ -234,15 +253,16 @@ impl<'r> EntryReader<'r> {
     }
 
     /// The number of a row's kind.
-    fn kind(&mut self, ledger: u16, row: &LedgerEntry<'_>, date: NaiveDate) -> u32 {
+    fn kind(&mut self, ledger: u16, row: &LedgerEntry<'_>, day: i32) -> u32 {
         let optional = [row.api_key_id, row.sub_account, row.account, row.service_tier, row.team, row.feature, row.client];
         let [api_key_id, sub_account, account, service_tier, team, feature, client] = optional.map(Option::unwrap_or_default);
         let words = [row.provider, row.model, api_key_id, sub_account, account, service_tier, team, feature, client];
         let currency = row.expected_currency.unwrap_or(self.facts.ledgers[usize::from(ledger)].currency);
-        let rest = (ledger, day_number(date), row.batch, row.funding, row.status, currency);
-        if let Some(known) = self.kinds.find(&words, &rest) {
+        let rest = (ledger, row.batch, row.funding, row.status, currency);
+        if let Some(known) = self.kinds.find(&words, day, &rest) {
             return known;
         }
+        let date = day_of(day);
         let symbols = &mut self.facts.symbols;
         let provider = symbols.number(row.provider);
         let mut named = |kind, name| self.namer.name(symbols, self.reference, kind, (provider, NONE), Some(name), date);
@@ -268,8 +288,8 @@ impl<'r> EntryReader<'r> {
     }
 
     /// The entry as far as the row alone tells it; `sides` does the rest.
-    fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, date: NaiveDate) -> Entry {
-        let kind = self.kind(ledger, row, date);
+    fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, day: i32) -> Entry {
+        let kind = self.kind(ledger, row, day);
         let part_start = self.facts.parts.len() as u32;
         for (meter, quantity) in row.meters {
             let meter = self.facts.symbols.number(meter);
@@ -279,7 +299,7 @@ impl<'r> EntryReader<'r> {
         let request = row.provider_request_id.map_or(NONE, |id| self.facts.requests.push(id));
         Entry {
             kind,
-            day: day_number(date),
+            day,
             start: row.started_at.timestamp(),
             request,
             call,
@@ -298,6 +318,7 @@ impl<'r> EntryReader<'r> {
 
     /// Ends the reading: which rows are calls of their own, and which share a provider's id.
     pub fn settle(mut self) -> Settled<'r> {
+        self.count();
         let mut requests = std::mem::take(&mut self.facts.requests);
         let repeats = std::thread::scope(|scope| {
             let repeats = scope.spawn(|| requests.settle());
@@ -334,13 +355,12 @@ impl Settled<'_> {
         for loser in overlap::settle(&mut facts, &mut findings) {
             counts.entry(loser).or_default().duplicates += 1;
         }
-        mark_duplicates(&mut facts);
-        let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
-        let costs = facts.entries.iter().map(|entry| (entry.kind, entry.day, entry.cost));
-        for ((kind, day), cost) in by_kind(facts.entry_kinds.all().len(), costs) {
-            let kind = &facts.entry_kinds.all()[kind as usize];
-            let sum = totals.entry((kind.ledger, day, kind.currency)).or_default();
-            *sum = sum.checked_add(cost).unwrap_or(*sum);
+        let (repeated, totals) = std::thread::scope(|scope| {
+            let totals = scope.spawn(|| totals(&facts));
+            (duplicates(&facts), totals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        for index in repeated {
+            facts.entries[index as usize].duplicate = true;
         }
         let mut coverage = Vec::new();
         for ((ledger, day), count) in &counts {
@@ -373,8 +393,20 @@ impl Settled<'_> {
     }
 }
 
-/// Of several calls with one id of one provider the earliest stands, whatever order they were read in.
-fn mark_duplicates(facts: &mut Facts) {
+/// What each ledger expects by day and currency.
+fn totals(facts: &Facts) -> BTreeMap<(u16, i32, Currency), Amount> {
+    let mut totals: BTreeMap<(u16, i32, Currency), Amount> = BTreeMap::new();
+    let costs = facts.entries.iter().map(|entry| (entry.kind, entry.day, entry.cost));
+    for ((kind, day), cost) in by_kind(facts.entry_kinds.all().len(), costs) {
+        let kind = &facts.entry_kinds.all()[kind as usize];
+        let sum = totals.entry((kind.ledger, day, kind.currency)).or_default();
+        *sum = sum.checked_add(cost).unwrap_or(*sum);
+    }
+    totals
+}
+
+/// Of several calls with one id of one provider the earliest stands, whatever order they were read in: the others.
+fn duplicates(facts: &Facts) -> Vec<u32> {
     let mut first = vec![u32::MAX; facts.requests.len()];
     let mut several: BTreeMap<Sym, Vec<u32>> = BTreeMap::new();
     for (index, entry) in facts.entries.iter().enumerate().filter(|(_, entry)| entry.request != NONE) {
@@ -386,7 +418,6 @@ fn mark_duplicates(facts: &mut Facts) {
     }
     let mut duplicates = Vec::new();
     for mut all in several.into_values() {
-        let facts = &*facts;
         let provider = |index: u32| facts.entry_kind(&facts.entries[index as usize]).provider;
         all.sort_by_key(|index| (provider(*index), facts.entry_order(*index)));
         for same in all.chunk_by(|a, b| provider(*a) == provider(*b)) {
@@ -394,7 +425,5 @@ fn mark_duplicates(facts: &mut Facts) {
             duplicates.extend(same.iter().copied().filter(|index| call(*index) != call(same[0])));
         }
     }
-    for index in duplicates {
-        facts.entries[index as usize].duplicate = true;
-    }
+    duplicates
 }

@@ -93,13 +93,28 @@ impl Ids {
                 *slot = *own;
             }
         }
+        // The texts lie all over the memory, so that two look at them sooner than one.
+        let half = numbers.len() / 2;
+        let (low, high) = numbers.split_at_mut(half);
+        std::thread::scope(|scope| {
+            let verify = |first: usize, numbers: &mut [Sym]| {
+                for (at, own) in (first..).zip(numbers) {
+                    if *own != NONE && self.texts.text(*own) != other.texts.text(at as Sym) {
+                        *own = NONE;
+                    }
+                }
+            };
+            scope.spawn(move || verify(half, high));
+            verify(0, low);
+        });
         for at in 1..numbers.len() {
-            let text = other.texts.text(at as Sym);
+            if numbers.get(at) != Some(&NONE) {
+                continue;
+            }
             let first = repeats.first(at as Sym);
-            let number = match numbers.get(at).copied().unwrap_or(NONE) {
-                own if own != NONE && self.texts.text(own) == text => own,
-                _ if first != at as Sym => numbers.get(first as usize).copied().unwrap_or(NONE),
-                _ => self.texts.push(text),
+            let number = match numbers.get(first as usize) {
+                Some(known) if first != at as Sym => *known,
+                _ => self.texts.push(other.texts.text(at as Sym)),
             };
             if let Some(slot) = numbers.get_mut(at) {
                 *slot = number;

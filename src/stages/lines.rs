@@ -9,12 +9,13 @@ use super::results::Quarantine;
 use super::symbols::{NONE, Sym, Symbols};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::{NameKind, NameLists};
-use crate::domain::period::{day_number, day_of};
+use crate::domain::period::{day_at, day_number, day_of};
 use crate::domain::price::{Asked, UnitPrice};
 use crate::domain::usage::{self, Charge, ChargeCategory, CostBasis, Measures, Precision};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Where the lines that are being read come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,10 @@ pub type Residues = BTreeMap<(String, String, Currency), i128>;
 /// Collects pages, then books them.
 pub struct LineReader<'r> {
     reference: &'r Reference,
+    /// The days of the window, by number.
+    window: Range<i32>,
+    /// A quarter of an hour and its local day: no zone changes its day within one.
+    local: (i64, i32),
     got: Gathered,
     before: Before,
     mark: PageMark,
@@ -87,8 +92,8 @@ pub struct LineReader<'r> {
     kinds: Alike<Rest>,
 }
 
-/// What makes the kind of a line besides words: source, report, day, batch, currency, category, basis, precision.
-type Rest = (u16, u16, i32, Option<bool>, Currency, ChargeCategory, CostBasis, Precision);
+/// What makes the kind of a line besides words and day: source, report, batch, currency, category, basis, precision.
+type Rest = (u16, u16, Option<bool>, Currency, ChargeCategory, CostBasis, Precision);
 
 impl<'r> LineReader<'r> {
     /// `sources`: provider, account and settle days, in the order of the job.
@@ -100,6 +105,8 @@ impl<'r> LineReader<'r> {
         }
         LineReader {
             reference,
+            window: reference.window.numbers(),
+            local: (i64::MIN, NO_DAY),
             got: Gathered { facts, ..Gathered::default() },
             before: Before::default(),
             mark: PageMark { source: 0, report: 0, pull: 0, page: 0 },
@@ -188,9 +195,18 @@ impl<'r> LineReader<'r> {
         *pull = (*pull).max(self.mark.pull);
     }
 
+    /// The day in the reporting zone.
+    fn local_day(&mut self, at: DateTime<Utc>) -> i32 {
+        let quarter = at.timestamp().div_euclid(900);
+        if self.local.0 != quarter {
+            self.local = (quarter, day_number(at.with_timezone(&self.reference.time_zone).date_naive()));
+        }
+        self.local.1
+    }
+
     /// False when the row's day is outside the window: it belongs to no slice of this run.
     fn open_row(&mut self, row: u32, day: i32) -> bool {
-        if !self.reference.window.contains(day_of(day)) {
+        if !self.window.contains(&day) {
             return false;
         }
         let same = self.got.rows.last().is_some_and(|last| last.row == row && last.mark == self.mark);
@@ -233,8 +249,7 @@ impl<'r> LineReader<'r> {
     }
 
     fn charge(&mut self, charge: &Charge<'_>) {
-        let date = charge.start.date_naive();
-        let day = day_number(date);
+        let day = day_at(charge.start);
         if !self.open_row(charge.row, day) {
             return;
         }
@@ -247,16 +262,16 @@ impl<'r> LineReader<'r> {
         }
         let estimated = charge.basis == CostBasis::Estimated || report.measures == Measures::Estimate;
         if estimated || charge.residue != 0 {
-            self.beside(charge, &source, date, estimated);
+            self.beside(charge, &source, day_of(day), estimated);
         }
         if estimated {
             return;
         }
-        let mut kind = self.kind(charge, &source, date);
+        let mut kind = self.kind(charge, &source, day);
         let (mut cost, mut list_cost) = (charge.cost, charge.list_cost);
         if charge.basis == CostBasis::Computed && cost.is_none() {
             let asked = self.got.facts.charge_kinds.all()[kind as usize];
-            let price = book_price(self.reference, &self.got.facts.symbols, &asked, date);
+            let price = book_price(self.reference, &self.got.facts.symbols, &asked, day_of(day));
             if let Some(price) = price {
                 kind = self.got.facts.charge_kinds.number(ChargeKind { currency: price.currency, ..asked });
             }
@@ -265,11 +280,7 @@ impl<'r> LineReader<'r> {
             list_cost = at(UnitPrice::list_cost);
         }
         let (start, end) = (charge.start.timestamp(), charge.end.timestamp());
-        let local_day = if end - start < 86_400 {
-            day_number(charge.start.with_timezone(&self.reference.time_zone).date_naive())
-        } else {
-            NO_DAY
-        };
+        let local_day = if end - start < 86_400 { self.local_day(charge.start) } else { NO_DAY };
         let line = Line {
             kind,
             day,
@@ -289,16 +300,17 @@ impl<'r> LineReader<'r> {
     }
 
     /// The number of a row's kind, before a book's price says in which currency its cost is computed.
-    fn kind(&mut self, charge: &Charge<'_>, source: &SourceInfo, date: NaiveDate) -> u32 {
+    fn kind(&mut self, charge: &Charge<'_>, source: &SourceInfo, day: i32) -> u32 {
         let optional =
             [charge.model, charge.api_key_id, charge.sub_account, charge.label, charge.service_tier, charge.sku, charge.meter];
         let words = optional.map(Option::unwrap_or_default);
         let PageMark { source: number, report, .. } = self.mark;
         let Charge { batch, currency, category, basis, precision, .. } = *charge;
-        let rest = (number, report, day_number(date), batch, currency, category, basis, precision);
-        if let Some(known) = self.kinds.find(&words, &rest) {
+        let rest = (number, report, batch, currency, category, basis, precision);
+        if let Some(known) = self.kinds.find(&words, day, &rest) {
             return known;
         }
+        let date = day_of(day);
         let [model, api_key_id, sub_account, label, service_tier, sku, meter] = words;
         let (provider, account) = (source.provider, source.account);
         let (namer, symbols) = (&mut self.namer, &mut self.got.facts.symbols);

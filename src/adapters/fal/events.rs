@@ -171,7 +171,7 @@ struct Span(Option<(NaiveDate, NaiveDate)>);
 
 impl Span {
     fn line<'a>(&mut self, row: u32, texts: Texts<'a>, figure: impl Fn(Figure) -> Result<Option<Read>, String>) -> Line<'a> {
-        let day = texts.timestamp.as_ref().ok().map(|at| at.date_naive());
+        let day = texts.timestamp.as_ref().ok().map(|at| at.naive_utc().date());
         if let Some(day) = day {
             let (first, last) = self.0.unwrap_or((day, day));
             self.0 = Some((first.min(day), last.max(day)));

@@ -139,7 +139,14 @@ fn refused(shown: &str, column: &str, kind: &DataType) -> Fault {
 /// The cells of a column that lies in one piece; `None` for a type that has no exact form.
 pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
     Some(match series.dtype() {
-        DataType::String => Cells::Text(series.str().ok()?),
+        DataType::String => {
+            let texts = series.str().ok()?;
+            // In one piece, as it is read, no piece has to be looked for at every cell.
+            match texts.downcast_iter().collect::<Vec<_>>().as_slice() {
+                [one] => Cells::Text(Box::new(OnePiece(one))),
+                _ => Cells::Text(Box::new(texts)),
+            }
+        }
         DataType::Boolean => Cells::Truth(series.bool().ok()?.iter().collect()),
         DataType::Decimal(_, scale) => Cells::Decimal(values(series.decimal().ok()?.physical())?, u32::try_from(*scale).ok()?),
         DataType::Date => Cells::Day(series.date().ok()?.physical().iter().collect()),
@@ -165,7 +172,15 @@ pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
     })
 }
 
-impl TextColumn for StringChunked {
+struct OnePiece<'s>(&'s <StringType as PolarsDataType>::Array);
+
+impl TextColumn for OnePiece<'_> {
+    fn text(&self, row: usize) -> Option<&str> {
+        StaticArray::get(self.0, row)
+    }
+}
+
+impl TextColumn for &StringChunked {
     fn text(&self, row: usize) -> Option<&str> {
         if row < self.len() { self.get(row) } else { None }
     }
@@ -188,7 +203,7 @@ fn values<T: PolarsNumericType>(column: &ChunkedArray<T>) -> Option<Values<'_, T
 }
 
 /// Writes the value of a row into `out`, or returns it where it is text already. Null is an empty cell.
-fn write_cell<'a>(cells: &Cells<'a>, row: usize, out: &mut String) -> Result<Option<&'a str>, fmt::Error> {
+fn write_cell<'c>(cells: &'c Cells<'_>, row: usize, out: &mut String) -> Result<Option<&'c str>, fmt::Error> {
     match cells {
         Cells::Text(values) => return Ok(Some(values.text(row).unwrap_or_default())),
         Cells::Truth(values) => {
