@@ -206,7 +206,7 @@ pub struct Backtest {
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub money: Option<String>,
     /// How odd an hour has to be: that decides alone. 0, or any option of the rule of a job, asks that rule instead.
-    /// Default: 6
+    /// Default: 7.5
     #[arg(long, value_name = "NUMBER", requires = "series")]
     pub score_alone: Option<String>,
     /// up, down or both. Default: both; up with the rule of a job

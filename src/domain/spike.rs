@@ -2,7 +2,7 @@
 //! (contract 4.7 and 4.8, "Spikes").
 
 use super::calendar::Calendar;
-use super::money::{Amount, Currency};
+use super::money::{Amount, Currency, SCALE};
 use super::period::Days;
 use chrono::{DateTime, Utc};
 
@@ -117,7 +117,11 @@ impl Thresholds {
     /// For series of anything. No ratio and no amount means the same for all of them, so how odd an hour is
     /// decides alone, up and down.
     pub fn for_any_series() -> Thresholds {
-        Thresholds { score_alone: Some(Amount::whole(6)), direction: Direction::Both, ..Thresholds::default() }
+        Thresholds {
+            score_alone: Some(Amount::from_atto(75 * 10i128.pow(SCALE - 1))),
+            direction: Direction::Both,
+            ..Thresholds::default()
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Two questions are asked of every hour. How far is it from what was expected, and how unlike anything before are
 //! the last few hours? Both are measured in their means so far. The score is the geometric mean of the answers, so
-//! that only what is surprising and new is high, and half of the last values' average on top: what lasts counts
-//! more than what passes. An hour is never kept out of the history, so the score needs no limit to be computed,
+//! that only what is surprising and new is high, and the last values' average on top: what lasts counts more than
+//! what passes. An hour is never kept out of the history, so the score needs no limit to be computed,
 //! and a new level is expected after a day or two.
 
 use super::bar::Bar;
@@ -17,10 +17,17 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 /// Days of a daily series before anything is expected.
 const WARM_UP_DAYS: usize = 7;
-/// Measured values before anything is scored.
-const JUDGED: usize = 12;
+/// Measured hours, or days, before anything is scored: what a series does for the first time in its second day is odd
+/// and tells nothing.
+const JUDGED: usize = 36;
+const JUDGED_DAYS: usize = 12;
 /// The first value that any series may have a score for: of a daily one.
-pub const FIRST_SCORED: usize = WARM_UP_DAYS + JUDGED;
+pub const FIRST_SCORED: usize = WARM_UP_DAYS + JUDGED_DAYS;
+/// The longer a series, the higher its highest values by chance alone: from three weeks of hours on the score is
+/// divided by ever more, at twelve weeks by four thirds.
+const SHORT: usize = 24 * 21;
+const LONG: usize = 24 * 84;
+const LONGER: i64 = 333;
 /// How far back the same hour of the day, the same hour of the week and the usual distances are looked for.
 const DAYS: i64 = 28 * DAY;
 const WEEKS: i64 = 56 * DAY;
@@ -42,9 +49,9 @@ const PLAIN: i128 = 10i128.pow(9);
 const PLAIN_MAX: i128 = 10i128.pow(27);
 /// A score beyond a thousand says no more.
 const SCORE_MAX: i64 = 1_000_000;
-/// The average that is added: over how many values, and how much of one counts.
-const ECHO_OF: i64 = 6;
-const ECHO_MAX: i64 = 8_000;
+/// The average that is added, by a quarter more than it is: over how many values, and how much of one counts.
+const ECHO_OF: i64 = 2;
+const ECHO_MAX: i64 = 4_000;
 
 /// What is flagged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +97,8 @@ pub struct Oddity {
     /// Values in an hour, and values before anything is expected by time of day.
     stride: usize,
     warm_up: usize,
+    /// Measured values before anything is scored.
+    judged: usize,
     /// Seconds of the present level.
     level_for: i64,
     echo: i64,
@@ -152,6 +161,7 @@ impl Oddity {
             plain: false,
             stride,
             warm_up: if limits.step < DAY { WARM_UP * stride } else { WARM_UP_DAYS },
+            judged: if limits.step < DAY { JUDGED * stride } else { JUDGED_DAYS },
             level_for: LEVEL.max(step.saturating_mul(LEVEL_OF)),
             echo: 0,
             bar: Bar::new(limits.score_milli, limits.step),
@@ -264,13 +274,13 @@ impl Oddity {
         let all = Sums::all(self.slots.iter().map(|slot| &slot.sums));
         let at_hand = (0u8..24).zip(&self.slots).filter(|(at, _)| hours_apart(*at, hour.hour % 24) <= NEAR);
         let near = Sums::all(at_hand.map(|(_, slot)| &slot.sums));
-        if all.count < (JUDGED * self.stride) as i128 {
+        if all.count < self.judged as i128 {
             return None;
         }
         let near = if near.count >= NEAR_ENOUGH { near.means() } else { all.means() };
         let grain = (root.abs() / GRAIN).max(1);
         let part = |far: i128, all: i128, near: i128, least: i128| {
-            (far.saturating_mul(1_000) / ((all + near) / 2).max(least)).min(SCORE_MAX.into())
+            (far.saturating_mul(1_000) / ((all * 13 + near * 7) / 20).max(least)).min(SCORE_MAX.into())
         };
         let ([strayed, level, turn], [a, b, c], [d, e, f]) = (far, all.means(), near);
         let novel = part(level, b, e, grain * WHOLE).max(part(turn, c, f, grain * WHOLE));
@@ -280,9 +290,11 @@ impl Oddity {
     /// With the echo of the last hours. What is not watched is nothing.
     fn score(&mut self, base: i64, watched: bool) -> i64 {
         let base = if watched { base } else { 0 };
-        let score = base + self.echo / 2;
+        let score = base + self.echo * 5 / 4;
         self.echo += (base.min(ECHO_MAX) - self.echo) / ECHO_OF;
-        if watched { score } else { 0 }
+        let hours = (self.count / self.stride).clamp(SHORT, LONG) - SHORT;
+        let longer = LONGER * i64::try_from(hours).unwrap_or(0) / i64::try_from(LONG - SHORT).unwrap_or(1);
+        if watched { score * 1_000 / (1_000 + longer) } else { 0 }
     }
 
     fn remember(&mut self, hour: Hour, value: i128, season: Option<i128>, far: Option<Far>) {
@@ -404,7 +416,7 @@ mod tests {
             // What it echoes may be flagged as well.
             let found = flags(&judged(step, &values));
             assert_eq!(found.first(), Some(&spike), "{step}");
-            assert!(found.iter().all(|place| (spike..spike + 3).contains(place)), "{step}: {found:?}");
+            assert!(found.iter().all(|place| (spike..spike + SHAPE).contains(place)), "{step}: {found:?}");
         }
         // By the day, with weekends that are a fifth of the rest.
         let mut days: Vec<Option<i128>> =
@@ -439,7 +451,10 @@ mod tests {
         assert_eq!(found, vec![24 * 38 + 3]);
         // The first negative value after weeks without one, which changes what is compared.
         values[24 * 40 + 3] = Some(-200 * UNIT);
-        assert_eq!(flags(&judged(HOUR, &values)), vec![24 * 38 + 3, 24 * 40 + 3]);
+        let found = flags(&judged(HOUR, &values));
+        let echoed = |of: usize| of..of + SHAPE;
+        assert!([24 * 38 + 3, 24 * 40 + 3].iter().all(|spike| found.contains(spike)), "{found:?}");
+        assert!(found.iter().all(|at| echoed(24 * 38 + 3).contains(at) || echoed(24 * 40 + 3).contains(at)), "{found:?}");
     }
 
     #[test]
