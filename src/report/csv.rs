@@ -10,6 +10,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Stands between the cells of a sort key. No rendered cell holds a control character, so keys
 /// compare as their cells do, from left to right.
 const BETWEEN: u8 = 0;
+/// Rows that are rendered by one thread.
+const PART_ROWS: usize = 1 << 14;
 
 /// The table as RFC 4180 in UTF-8: a header line, CRLF, every text quoted, numbers plain, unknown
 /// values empty, rows sorted by their cells from left to right in byte order (contract 4.8).
@@ -18,31 +20,57 @@ const BETWEEN: u8 = 0;
 /// have one. Number cells match `^-?\d+(\.\d+)?$` whatever they hold; text that a spreadsheet could
 /// run gets a leading `'`, and control and bidirectional characters are written as `\u{202e}`.
 pub fn render(table: &Table, byte_order_mark: bool) -> Vec<u8> {
-    let cells: usize = table.rows.iter().map(Vec::len).sum();
-    let mut keys: Vec<u8> = Vec::with_capacity(cells * 12);
-    let mut rows: Vec<(usize, usize, &[Cell])> = Vec::with_capacity(table.rows.len());
-    for row in &table.rows {
-        let start = keys.len();
+    let keyed = side_by_side(&table.rows, keys);
+    let mut rows: Vec<(&[u8], &[Cell])> = Vec::with_capacity(table.rows.len());
+    for ((keys, ends), part) in keyed.iter().zip(table.rows.chunks(PART_ROWS)) {
+        let starts = std::iter::once(&0).chain(ends);
+        let keys = starts.zip(ends).map(|(start, end)| keys.get(*start..*end).unwrap_or_default());
+        rows.extend(keys.zip(part.iter().map(Vec::as_slice)));
+    }
+    // The cells decide only between rows that look alike, such as a number and the same digits as text.
+    rows.sort_by(|a, b| a.0.cmp(b.0).then_with(|| a.1.cmp(b.1)));
+
+    let mut out = Vec::new();
+    if byte_order_mark && table.for_people {
+        out.extend_from_slice(BYTE_ORDER_MARK);
+    }
+    out.extend_from_slice(table.columns.join(",").as_bytes());
+    out.extend_from_slice(b"\r\n");
+    let lines = side_by_side(&rows, lines);
+    out.reserve(lines.iter().map(Vec::len).sum());
+    lines.iter().for_each(|part| out.extend_from_slice(part));
+    out
+}
+
+/// What comes of each part of the rows, in their order.
+fn side_by_side<R: Sync, T: Send>(rows: &[R], work: fn(&[R]) -> T) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = rows.chunks(PART_ROWS).map(|part| scope.spawn(move || work(part))).collect();
+        parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+/// The sort keys of rows, one after the other, and where each ends.
+fn keys(rows: &[Vec<Cell>]) -> (Vec<u8>, Vec<usize>) {
+    let cells: usize = rows.iter().map(Vec::len).sum();
+    let (mut keys, mut ends) = (Vec::with_capacity(cells * 12), Vec::with_capacity(rows.len()));
+    for row in rows {
         for (index, cell) in row.iter().enumerate() {
             if index > 0 {
                 keys.push(BETWEEN);
             }
             push_cell(&mut keys, cell);
         }
-        rows.push((start, keys.len(), row));
+        ends.push(keys.len());
     }
-    let key = |&(start, end, _): &(usize, usize, &[Cell])| keys.get(start..end).unwrap_or_default();
-    // The cells decide only between rows that look alike, such as a number and the same digits as text.
-    rows.sort_by(|a, b| key(a).cmp(key(b)).then_with(|| a.2.cmp(b.2)));
+    (keys, ends)
+}
 
-    let mut out = Vec::with_capacity(keys.len() + cells * 3 + 1024);
-    if byte_order_mark && table.for_people {
-        out.extend_from_slice(BYTE_ORDER_MARK);
-    }
-    out.extend_from_slice(table.columns.join(",").as_bytes());
-    out.extend_from_slice(b"\r\n");
-    for row in &rows {
-        for (index, (rendered, cell)) in key(row).split(|byte| *byte == BETWEEN).zip(row.2).enumerate() {
+/// The lines of rows with their sort keys.
+fn lines(rows: &[(&[u8], &[Cell])]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(rows.iter().map(|(key, cells)| key.len() + cells.len() * 3).sum());
+    for (key, cells) in rows {
+        for (index, (rendered, cell)) in key.split(|byte| *byte == BETWEEN).zip(*cells).enumerate() {
             if index > 0 {
                 out.push(b',');
             }

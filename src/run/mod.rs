@@ -196,9 +196,13 @@ fn night(
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
     let mut files = vec![("summary.txt".to_string(), summary.clone().into_bytes())];
-    files.extend(report::files(&outcome, job.reporting_currency, job.byte_order_mark)?);
+    let (rendered, reports) = std::thread::scope(|scope| {
+        let reports = scope.spawn(|| stages::spikes::reports_of(&facts));
+        (report::files(&outcome, job.reporting_currency, job.byte_order_mark), reports.join())
+    });
+    files.extend(rendered?);
+    let reports = reports.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     stage.done(&format!("{} files", files.len()));
-    let reports = stages::spikes::reports_of(&facts);
     // The process ends soon. To give hundreds of megabytes back page by page before would only take time.
     std::mem::forget(facts);
     let plan = alerts::Plan::new(loaded, (&outcome.spikes, &reports), Some(&outcome), state.told()?, options.backfill);

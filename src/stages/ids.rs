@@ -15,8 +15,24 @@ static HASHES: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::
 #[derive(Clone, Default)]
 pub struct Ids {
     texts: Texts,
-    /// Hash and number of each text that came since the last [`Ids::settle`]; after it, ascending.
-    marks: Vec<(u64, Sym)>,
+    /// Of each text that came since the last [`Ids::settle`]; after it, ascending.
+    marks: Vec<Mark>,
+}
+
+/// Half of a text's hash above its number: one number to sort by. Of a million texts some hundred share their half with
+/// another, so equal halves are compared as texts.
+type Mark = u64;
+
+fn mark(text: &str, number: Sym) -> Mark {
+    HASHES.hash_one(text) >> 32 << 32 | u64::from(number)
+}
+
+fn hash_of(mark: Mark) -> u64 {
+    mark >> 32
+}
+
+fn number_of(mark: Mark) -> Sym {
+    mark as Sym
 }
 
 /// Numbers of texts that an earlier one equals, with the number of that: ascending by number.
@@ -52,7 +68,7 @@ impl Ids {
             return NONE;
         }
         let number = self.texts.push(id);
-        self.marks.push((HASHES.hash_one(id), number));
+        self.marks.push(mark(id, number));
         number
     }
 
@@ -60,11 +76,12 @@ impl Ids {
     pub fn settle(&mut self) -> Repeats {
         self.marks.sort_unstable();
         let mut repeats = Vec::new();
-        for alike in self.marks.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
-            for (place, (_, number)) in alike.iter().enumerate() {
+        for alike in self.marks.chunk_by(|a, b| hash_of(*a) == hash_of(*b)).filter(|alike| alike.len() > 1) {
+            let numbers: Vec<Sym> = alike.iter().copied().map(number_of).collect();
+            for (place, number) in numbers.iter().enumerate() {
                 let text = self.texts.text(*number);
-                let before = alike.get(..place).unwrap_or_default();
-                if let Some((_, first)) = before.iter().find(|(_, other)| self.texts.text(*other) == text) {
+                let before = numbers.get(..place).unwrap_or_default();
+                if let Some(first) = before.iter().find(|other| self.texts.text(**other) == text) {
                     repeats.push((*number, *first));
                 }
             }
@@ -77,20 +94,20 @@ impl Ids {
     pub fn absorb(&mut self, other: &Ids, repeats: &Repeats) -> Vec<Sym> {
         let mut numbers = vec![NONE; other.texts.len()];
         let mut known = self.marks.as_slice();
-        for (hash, number) in &other.marks {
-            while known.first().is_some_and(|(own, _)| own < hash) {
+        for (hash, number) in other.marks.iter().map(|mark| (hash_of(*mark), number_of(*mark))) {
+            while known.first().is_some_and(|own| hash_of(*own) < hash) {
                 known = known.get(1..).unwrap_or_default();
             }
             // Of several here with one hash the first with the same text; mostly there is one, which is verified below, in
             // the order of reading, where the texts of both sides lie side by side.
-            let alike = known.iter().take_while(|(own, _)| own == hash);
-            let same = |(_, own): &&(u64, Sym)| self.texts.text(*own) == other.texts.text(*number);
+            let mut alike = known.iter().copied().take_while(|own| hash_of(*own) == hash).map(number_of);
+            let same = |own: &Sym| self.texts.text(*own) == other.texts.text(number);
             let found = match known.get(1) {
-                Some((next, _)) if next == hash => alike.clone().find(same),
-                _ => alike.clone().next(),
+                Some(next) if hash_of(*next) == hash => alike.find(same),
+                _ => alike.next(),
             };
-            if let Some(((_, own), slot)) = found.zip(numbers.get_mut(*number as usize)) {
-                *slot = *own;
+            if let Some((own, slot)) = found.zip(numbers.get_mut(number as usize)) {
+                *slot = own;
             }
         }
         // The texts lie all over the memory, so that two look at them sooner than one.
@@ -186,7 +203,7 @@ mod tests {
     fn a_hash_that_several_share_tells_nothing() {
         let (mut one, mut other) = (ids(["a", "b", "c"]), ids(["b", "d", "c", "d"]));
         for side in [&mut one, &mut other] {
-            side.marks.iter_mut().for_each(|(hash, _)| *hash = 7);
+            side.marks.iter_mut().for_each(|mark| *mark = 7 << 32 | u64::from(number_of(*mark)));
         }
         assert!(one.settle().is_empty());
         let repeats = other.settle();
@@ -195,7 +212,7 @@ mod tests {
         // Also where only one here has it.
         let (mut one, mut other) = (ids(["a"]), ids(["b", "a"]));
         for side in [&mut one, &mut other] {
-            side.marks.iter_mut().for_each(|(hash, _)| *hash = 7);
+            side.marks.iter_mut().for_each(|mark| *mark = 7 << 32 | u64::from(number_of(*mark)));
         }
         one.settle();
         let repeats = other.settle();

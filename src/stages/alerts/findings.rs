@@ -88,19 +88,19 @@ fn broken(status: SliceStatus) -> Option<AlertRule> {
 
 /// Differences that ask for somebody. What clears by itself does not.
 fn drift(outcome: &Outcome, sums: &mut Sums) {
+    let mut by_reason: BTreeMap<(Reason, &str, &str, Currency), Sum> = BTreeMap::new();
     for item in &outcome.drift {
-        let rule = match item.reason {
+        let key = (item.reason, item.provider.as_str(), item.account.as_str(), item.currency);
+        by_reason.entry(key).or_default().add(item.charge_date, item.difference.abs());
+    }
+    for ((reason, provider, account, currency), sum) in by_reason {
+        let rule = match reason {
             Reason::Timing | Reason::CutOff | Reason::Rounding | Reason::NonUsage => continue,
             Reason::Unpriced => AlertRule::Unpriced,
             _ => AlertRule::Drift,
         };
-        let subject = Subject {
-            provider: item.provider.clone(),
-            account: item.account.clone(),
-            detail: item.reason.name().to_string(),
-            ..Subject::default()
-        };
-        sums.entry((rule, subject, Some(item.currency))).or_default().add(item.charge_date, item.difference.abs());
+        let (provider, account, detail) = (provider.to_string(), account.to_string(), reason.name().to_string());
+        sums.insert((rule, Subject { provider, account, detail, ..Subject::default() }, Some(currency)), sum);
     }
 }
 
