@@ -1,6 +1,6 @@
 //! Names each difference by cause, in the order of contract 4.8. One match, one reason.
 
-use super::facts::{Facts, NO_AMOUNT, amount};
+use super::facts::{Entry, Facts, NO_AMOUNT, amount};
 use super::matching::{Grain, Match, Piece};
 use super::reference::Reference;
 use super::results::Reason;
@@ -76,8 +76,14 @@ impl<'a> Judge<'a> {
     ) -> Judge<'a> {
         let find = |name: &str| facts.symbols.find(name).unwrap_or(Sym::MAX - 1);
         // Only calls of which some attempt failed matter, and those never leave the request match unseen.
-        let failed: HashSet<Sym> =
-            facts.entries.iter().filter(|entry| facts.entry_kind(entry).status != Status::Ok).map(|entry| entry.call).collect();
+        let is_ok: Vec<bool> = facts.entry_kinds.all().iter().map(|kind| kind.status == Status::Ok).collect();
+        let is_ok = |entry: &Entry| is_ok.get(entry.kind as usize) == Some(&true);
+        let mut failed = vec![false; facts.calls.len()];
+        for entry in facts.entries.iter().filter(|entry| !is_ok(entry)) {
+            if let Some(failed) = failed.get_mut(entry.call as usize) {
+                *failed = true;
+            }
+        }
         let looked_at: HashSet<u32> =
             matches.iter().filter(|m| m.lines.is_empty()).flat_map(|m| m.pieces.iter().map(|piece| piece.entry)).collect();
         let billed_calls = facts
@@ -85,9 +91,7 @@ impl<'a> Judge<'a> {
             .iter()
             .enumerate()
             .filter(|(index, entry)| {
-                failed.contains(&entry.call)
-                    && facts.entry_kind(entry).status == Status::Ok
-                    && !looked_at.contains(&(*index as u32))
+                failed.get(entry.call as usize) == Some(&true) && is_ok(entry) && !looked_at.contains(&(*index as u32))
             })
             .map(|(_, entry)| entry.call)
             .collect();

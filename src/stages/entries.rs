@@ -46,6 +46,7 @@ pub struct EntryReader<'r> {
     namer: Namer,
     /// Kinds by the words of a row, and by what else makes one.
     kinds: Alike<Rest>,
+    meters: Vec<(String, Sym)>,
     counts: BTreeMap<(u16, Option<NaiveDate>), Count>,
     /// Rows read of the present ledger and day, which are not in the counts yet: neighbours are mostly of one day.
     read: ((u16, i32), u64),
@@ -83,6 +84,7 @@ impl<'r> EntryReader<'r> {
             hasher: DefaultHashBuilder::default(),
             namer: Namer::default(),
             kinds: Alike::default(),
+            meters: Vec::new(),
             counts: BTreeMap::new(),
             read: Default::default(),
             quarantine: Vec::new(),
@@ -287,12 +289,25 @@ impl<'r> EntryReader<'r> {
         number
     }
 
+    /// The number of a meter's name; the first few that come are most of them.
+    fn meter(&mut self, name: &str) -> Sym {
+        const FEW: usize = 4;
+        if let Some((_, number)) = self.meters.iter().find(|(known, _)| known == name) {
+            return *number;
+        }
+        let number = self.facts.symbols.number(name);
+        if self.meters.len() < FEW {
+            self.meters.push((name.to_string(), number));
+        }
+        number
+    }
+
     /// The entry as far as the row alone tells it; `sides` does the rest.
     fn entry(&mut self, ledger: u16, call: Sym, row: &LedgerEntry<'_>, day: i32) -> Entry {
         let kind = self.kind(ledger, row, day);
         let part_start = self.facts.parts.len() as u32;
         for (meter, quantity) in row.meters {
-            let meter = self.facts.symbols.number(meter);
+            let meter = self.meter(meter);
             self.facts.parts.push(Part { meter, quantity: quantity.atto() });
         }
         let billable = row.status == Status::Ok;

@@ -115,13 +115,13 @@ impl Pool {
                 pool.nameless.insert(entry_slice(facts, *index));
             }
         }
-        let kinds: HashSet<u32> =
-            facts.lines.iter().filter(|line| line.request != NONE && line.cost != NO_AMOUNT).map(|line| line.kind).collect();
-        pool.by_request = kinds
-            .iter()
-            .map(|kind| &facts.charge_kinds.all()[*kind as usize])
-            .map(|kind| (kind.provider, kind.account))
-            .collect();
+        let kinds = facts.charge_kinds.all();
+        let mut by_request = vec![false; kinds.len()];
+        for line in facts.lines.iter().filter(|line| line.request != NONE && line.cost != NO_AMOUNT) {
+            by_request[line.kind as usize] = true;
+        }
+        let kinds = kinds.iter().zip(by_request).filter(|(_, by_request)| *by_request);
+        pool.by_request = kinds.map(|(kind, _)| (kind.provider, kind.account)).collect();
         pool
     }
 

@@ -167,6 +167,9 @@ pub fn unsourced(facts: &Facts) -> Vec<Coverage> {
     let sourced: HashSet<(Sym, Sym)> = facts.sources.iter().map(|source| (source.provider, source.account)).collect();
     let own = |kind: &EntryKind| !sourced.contains(&(kind.provider, kind.account));
     let unsourced: Vec<bool> = facts.entry_kinds.all().iter().map(own).collect();
+    if !unsourced.contains(&true) {
+        return Vec::new();
+    }
     let mut slices: BTreeSet<Slice> = BTreeSet::new();
     for entry in facts.entries.iter().filter(|entry| unsourced[entry.kind as usize]) {
         let kind = facts.entry_kind(entry);

@@ -65,7 +65,8 @@ pub struct Detector {
     /// Start and highest score of the run of flagged hours that goes on.
     run: Option<Run>,
     scratch: Vec<i128>,
-    ratios: Vec<i64>,
+    /// The ratios of the last days that were not flagged, ascending: their middle is asked for every hour.
+    calm: Vec<i64>,
 }
 
 struct Run {
@@ -130,7 +131,7 @@ impl Detector {
             missed: VecDeque::new(),
             run: None,
             scratch: Vec::new(),
-            ratios: Vec::new(),
+            calm: Vec::new(),
         }
     }
 
@@ -261,18 +262,18 @@ impl Detector {
             consider(steady);
         }
         let adapt = self.limits.adapt;
-        let recent = self.recent.iter().filter(|(at, _, flagged)| !flagged || hour.at - at >= adapt);
-        let mut ratios = std::mem::take(&mut self.ratios);
-        ratios.clear();
-        ratios.extend(recent.map(|(_, ratio, _)| *ratio));
-        if ratios.len() >= 24
-            && let Some(level) = median(&mut ratios)
-        {
+        let level = if self.recent.front().is_some_and(|(at, ..)| hour.at - at >= adapt) {
+            let recent = self.recent.iter().filter(|(at, _, flagged)| !flagged || hour.at - at >= adapt);
+            let mut ratios: Vec<i64> = recent.map(|(_, ratio, _)| *ratio).collect();
+            if ratios.len() >= 24 { median(&mut ratios) } else { None }
+        } else {
+            self.calm.get(self.calm.len().saturating_sub(1) / 2).copied().filter(|_| self.calm.len() >= 24)
+        };
+        if let Some(level) = level {
             let levelled = season.saturating_mul(i128::from(level)) / 1_000_000;
             consider(levelled);
             middle = levelled;
         }
-        self.ratios = ratios;
         if hour.month_day <= MONTH_START_DAYS {
             let before = usize::from((hour.hour + 23) % 24);
             let hours = [before, usize::from(hour.hour % 24), usize::from((hour.hour + 1) % 24)];
@@ -365,10 +366,15 @@ impl Detector {
             let ratio = season.and_then(|season| i64::try_from(value.saturating_mul(1_000_000) / season).ok());
             if let Some(ratio) = ratio {
                 self.recent.push_back((hour.at, ratio, flagged));
+                if !flagged {
+                    self.calm.insert(self.calm.partition_point(|other| *other < ratio), ratio);
+                }
             }
         }
-        while self.recent.front().is_some_and(|(at, _, _)| *at < hour.at - LEVEL) {
-            self.recent.pop_front();
+        while let Some((_, ratio, flagged)) = self.recent.pop_front_if(|(at, ..)| *at < hour.at - LEVEL) {
+            if let (false, Ok(place)) = (flagged, self.calm.binary_search(&ratio)) {
+                self.calm.remove(place);
+            }
         }
         self.adapt(hour.at, flagged);
         if baseline > Baseline::WarmingUp {
@@ -387,8 +393,11 @@ impl Detector {
             self.flags.pop_front();
         }
         let long = self.flags.front().is_some_and(|(at, _)| (now - at).saturating_mul(10) >= self.limits.adapt.saturating_mul(9));
+        if !flagged || !long {
+            return;
+        }
         let hot = self.flags.iter().filter(|(_, flagged)| *flagged).count();
-        if !flagged || !long || hot * 10 < self.flags.len() * 8 {
+        if hot * 10 < self.flags.len() * 8 {
             return;
         }
         let from = self.flags.iter().find(|(_, flagged)| *flagged).map_or(from, |(at, _)| *at);
@@ -401,6 +410,7 @@ impl Detector {
             self.few.extend(slot.iter().map(|sample| sample.value));
         }
         self.recent.clear();
+        self.calm.clear();
         self.flags.clear();
         self.run = None;
     }

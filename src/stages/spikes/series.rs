@@ -267,10 +267,14 @@ impl<'f> Sums<'f> {
 /// Days on which a provider's silence is known to be one: its reports have lines on them or on both sides of
 /// them, and they are over.
 fn known_days<'f>(facts: &'f Facts, reference: &Reference) -> HashSet<(&'f str, i64)> {
-    let days: HashSet<(Sym, i32)> = facts.lines.iter().map(|line| (facts.charge_kind(line).provider, line.day)).collect();
+    // Lines of a kind come mostly day by day.
+    let mut last = vec![None; facts.charge_kinds.all().len()];
     let mut seen: BTreeMap<Sym, BTreeSet<i32>> = BTreeMap::new();
-    for (provider, day) in days {
-        seen.entry(provider).or_default().insert(day);
+    for line in &facts.lines {
+        if let Some(last) = last.get_mut(line.kind as usize).filter(|last| **last != Some(line.day)) {
+            *last = Some(line.day);
+            seen.entry(facts.charge_kind(line).provider).or_default().insert(line.day);
+        }
     }
     let mut known = HashSet::new();
     for (provider, days) in seen {
