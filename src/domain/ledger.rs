@@ -107,7 +107,8 @@ pub struct LedgerEntry<'a> {
     pub credits_charged: Option<Amount>,
     /// The unit of `credits_charged`: a currency, or the platform's own.
     pub credit_unit: Option<&'a str>,
-    /// A digest of the whole row: the same row read twice is a replay.
+    /// A digest of the row but for its request id, attempt, and what makes the kind of a row (provider, model, account, key,
+    /// team and what else is told of many rows alike), which is compared as it is. The same row read twice is a replay.
     pub content: u64,
     /// What the row shows of its ledger's known faults. Empty for native ledgers.
     pub notes: &'a [Note],

@@ -188,13 +188,13 @@ fn entry<'a>(
         provider,
         model,
         provider_request_id: from.text(Column::ProviderRequestId)?,
-        account: from.text(Column::Account)?,
-        sub_account: from.text(Column::SubAccount)?,
-        api_key_id: from.text(Column::ApiKeyId)?,
-        team: from.text(Column::Team)?,
+        account: from.word_of_kind(Column::Account)?,
+        sub_account: from.word_of_kind(Column::SubAccount)?,
+        api_key_id: from.word_of_kind(Column::ApiKeyId)?,
+        team: from.word_of_kind(Column::Team)?,
         user_id: from.text(Column::UserId)?,
-        feature: from.text(Column::Feature)?,
-        client: from.text(Column::Client)?,
+        feature: from.word_of_kind(Column::Feature)?,
+        client: from.word_of_kind(Column::Client)?,
         funding,
         status: status.unwrap_or_default(),
         service_tier,
@@ -235,24 +235,31 @@ impl<'c, 'a> Reader<'c, 'a> {
         value.hash(&mut self.digest);
     }
 
+    /// A text of the digest.
     fn text(&mut self, column: Column) -> Result<Option<&'a str>, String> {
+        let text = self.word_of_kind(column)?;
+        if let Some(text) = text {
+            self.mark(column, text);
+        }
+        Ok(text)
+    }
+
+    /// A text that many rows have alike: not of the digest, because rows are told apart by it anyway.
+    fn word_of_kind(&self, column: Column) -> Result<Option<&'a str>, String> {
         match self.cells.get(column) {
             Cell::Null => Ok(None),
-            Cell::Text(text) => {
-                self.mark(column, text);
-                Ok(Some(text))
-            }
+            Cell::Text(text) => Ok(Some(text)),
             other => Err(expected(column, "a text", other)),
         }
     }
 
-    fn required(&mut self, column: Column) -> Result<&'a str, String> {
-        self.text(column)?.ok_or_else(|| expected(column, "a text", Cell::Null))
+    fn required(&self, column: Column) -> Result<&'a str, String> {
+        self.word_of_kind(column)?.ok_or_else(|| expected(column, "a text", Cell::Null))
     }
 
     /// One of a fixed set of words; null is `None`.
-    fn word<T>(&mut self, column: Column, parse: fn(&str) -> Option<T>, words: &str) -> Result<Option<T>, String> {
-        let Some(text) = self.text(column)? else { return Ok(None) };
+    fn word<T>(&self, column: Column, parse: fn(&str) -> Option<T>, words: &str) -> Result<Option<T>, String> {
+        let Some(text) = self.word_of_kind(column)? else { return Ok(None) };
         parse(text).map(Some).ok_or_else(|| expected(column, words, Cell::Text(text)))
     }
 
@@ -274,7 +281,7 @@ impl<'c, 'a> Reader<'c, 'a> {
         Ok(Some(amount))
     }
 
-    fn attempt(&mut self) -> Result<u32, String> {
+    fn attempt(&self) -> Result<u32, String> {
         let cell = self.cells.get(Column::Attempt);
         let whole = match cell {
             Cell::Decimal { digits, scale: 0 } => Some(digits),
@@ -282,14 +289,12 @@ impl<'c, 'a> Reader<'c, 'a> {
             _ => amount(cell).and_then(Result::ok).map(Amount::atto).filter(|atto| atto % ONE == 0).map(|atto| atto / ONE),
         };
         let attempt = whole.and_then(|whole| u32::try_from(whole).ok()).filter(|attempt| *attempt > 0);
-        let attempt = attempt.ok_or_else(|| expected(Column::Attempt, "a whole number of at least 1", cell))?;
-        self.mark(Column::Attempt, attempt);
-        Ok(attempt)
+        attempt.ok_or_else(|| expected(Column::Attempt, "a whole number of at least 1", cell))
     }
 
     /// A batch call is priced by its flag: as a tier of its own it is the standard tier, batched.
-    fn tier_and_batch(&mut self) -> Result<(Option<&'a str>, Option<bool>), String> {
-        let tier = self.text(Column::ServiceTier)?;
+    fn tier_and_batch(&self) -> Result<(Option<&'a str>, Option<bool>), String> {
+        let tier = self.word_of_kind(Column::ServiceTier)?;
         let cell = self.cells.get(Column::Batch);
         let batch = match cell {
             Cell::Null => None,
@@ -300,7 +305,6 @@ impl<'c, 'a> Reader<'c, 'a> {
             Cell::Text(text) if text == "1" || text.eq_ignore_ascii_case("true") => Some(true),
             other => return Err(expected(Column::Batch, "0, 1, true or false", other)),
         };
-        self.mark(Column::Batch, batch);
         match tier {
             Some("default") => Ok((Some("standard"), batch)),
             Some("batch") if batch == Some(false) => Err(expected(Column::Batch, "true beside service_tier \"batch\"", cell)),
@@ -309,8 +313,8 @@ impl<'c, 'a> Reader<'c, 'a> {
         }
     }
 
-    fn currency(&mut self) -> Result<Option<Currency>, String> {
-        match self.text(Column::ExpectedCurrency)? {
+    fn currency(&self) -> Result<Option<Currency>, String> {
+        match self.word_of_kind(Column::ExpectedCurrency)? {
             None => Ok(None),
             // The usual one, without a walk through the list.
             Some("USD") => Ok(Some(Currency::USD)),

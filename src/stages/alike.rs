@@ -46,6 +46,11 @@ impl<R: Copy + Eq> Alike<R> {
         self.table.find(self.hash, is_same).map(|said| said.number)
     }
 
+    /// The hash of the texts and the day that were looked up last.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
     /// Keeps the number of the row that was looked up last and not found.
     pub fn keep(&mut self, rest: R, number: u32) {
         let said = Said { hash: self.hash, row: self.row.as_slice().into(), rest, number };

@@ -38,7 +38,7 @@ pub struct EntryReader<'r> {
     /// The days of the window, by number.
     window: Range<i32>,
     facts: Facts,
-    /// The digest of each entry's row.
+    /// The digest of each entry's row, its words included.
     contents: Vec<u64>,
     /// Hash of each entry's call with the entry's index: neighbours, once sorted, are copies or attempts of a call.
     call_marks: Vec<u64>,
@@ -158,7 +158,7 @@ impl<'r> EntryReader<'r> {
         }
         self.read.1 += 1;
         self.facts.entries.push(entry);
-        self.contents.push(row.content);
+        self.contents.push(row.content ^ self.kinds.hash());
         self.noted.extend(row.notes.iter().map(|note| (index, *note)));
         if row.upstream_cost.is_some() || row.credits_charged.is_some() {
             let symbols = &mut self.facts.symbols;
@@ -237,7 +237,8 @@ impl<'r> EntryReader<'r> {
         let Some(twin) = twin else { return false };
         let date = day_of(entry.day);
         let count = self.counts.entry((ledger, Some(date))).or_default();
-        if self.contents[twin as usize] == self.contents[index as usize] {
+        let is_same = self.contents[twin as usize] == self.contents[index as usize];
+        if is_same && self.facts.entries[twin as usize].kind == entry.kind {
             count.duplicates += 1;
             return true;
         }

@@ -27,6 +27,7 @@ mod plan_vectors;
 mod postgres;
 mod price_books;
 mod providers;
+mod replays;
 mod savings;
 mod savings_details;
 mod scenarios;
