@@ -5,6 +5,7 @@ pub mod agreement;
 pub mod alert;
 pub mod calendar;
 mod currency;
+mod digits;
 pub mod fault;
 pub mod fx;
 pub mod ledger;
