@@ -11,8 +11,8 @@ or with --job with those of a job. Of the detectors that NAB publishes results o
 threshold that is published with them (the best of all series, standard profile). Two more see each series as a
 whole and get the setting that is best in hindsight for the group: seasonal hybrid ESD (Hochenbaum, Vallis and Kejariwal 2017, arXiv:1704.07706) as written below, and with
 --rcf the robust random cut forest (Guha, Mishra, Roy and Schrijvers 2016) of the package rrcf. `public` needs numpy.
-The forest takes about a second for a hundred hours of a series. Half of every collection, and seed 1, was looked at
-when methods and defaults were chosen; the other half and other seeds are held out. TIEOUT names the binary; the default
+The forest takes about a second for a hundred hours of a series. Methods and defaults were searched for on half of
+every collection and on seed 1; the other half and other seeds are held out of the search. TIEOUT names the binary; the default
 is target/release/tieout.
 """
 
@@ -289,7 +289,7 @@ def cloud(folder, group):
 
 
 def held_out(group, names):
-    """The half of a collection that nobody looked at before the method was chosen."""
+    """The half of a collection that did not count in the search for the method."""
     apart = {"realAdExchange": ["exchange-3"], "realTraffic": ["TravelTime_451", "t4013"]}.get(group)
     if apart:
         return {name for name in names if any(part in name for part in apart)}
@@ -466,7 +466,7 @@ def public(nab, cloud_folder, folder, forest, only, options):
     groups = [one for one in groups if not only or one[0] in only]
     for group, series, windows in groups:
         out = held_out(group, series)
-        for half, names in (("held out", sorted(out)), ("chosen on", sorted(set(series) - out)), ("all", sorted(series))):
+        for half, names in (("held out", sorted(out)), ("searched on", sorted(set(series) - out)), ("all", sorted(series))):
             pick = lambda found: {name: found[name] for name in names}
             own = nab if group.startswith("real") and os.path.isdir(f"{nab}/results") else None
             compare(f"{group}, {half}", pick(series), pick(windows), folder, forest, options, own)
