@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod alert;
+pub mod beside;
 pub mod calendar;
 mod currency;
 mod digits;

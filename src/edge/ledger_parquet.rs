@@ -6,6 +6,7 @@ use super::ledger_cells::{COLUMNS, Cell, Cells, Holds, missing};
 use super::ledger_row::Rows;
 use super::pages::typed_cells;
 use crate::adapters::columns;
+use crate::domain::beside::done;
 use crate::domain::fault::{ExitCode, Fault};
 use polars::prelude::{
     ArrowDataType, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsError, PolarsResult, SerReader, Series,
@@ -33,7 +34,7 @@ pub fn read(path: &Path, rows: &mut Rows<'_>) -> Result<(), Fault> {
         let start = |slice| scope.spawn(move || decode(slice));
         let mut next = slices.next().map(start);
         while let Some(decoding) = next {
-            let batch = decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let batch = done(decoding)?;
             next = slices.next().map(start);
             hand_on(&batch, rows).map_err(|error| unusable(path, &error.to_string()))?;
         }

@@ -7,6 +7,7 @@ use super::recover::{UNFINISHED, on_disk, open_items, point, pointed, recover};
 use super::signals;
 use super::state::alerts::Outbox;
 use super::state::{RunRow, State};
+use crate::domain::beside::done;
 use crate::domain::fault::{ExitCode, Fault};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
@@ -14,7 +15,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::thread::ScopedJoinHandle;
 
 /// What a run has to publish.
 #[derive(Clone)]
@@ -112,11 +112,6 @@ pub fn publish(out: &Path, state: &mut State, publication: &Publication<'_>) -> 
         finished?;
         Ok(Published { name, new: true, warnings })
     })
-}
-
-/// What a thread came to.
-fn done<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Id and first day of each reconciling item.

@@ -2,6 +2,7 @@
 //! reliability.md section 7 item 9). Knows nothing of the tables' meaning.
 
 use super::{Cell, Table};
+use crate::domain::beside::done;
 use crate::domain::money::{Amount, SCALE};
 use chrono::Datelike;
 use std::io::Write;
@@ -46,7 +47,7 @@ pub fn render(table: &Table, byte_order_mark: bool) -> Vec<u8> {
 fn side_by_side<R: Sync, T: Send>(rows: &[R], work: fn(&[R]) -> T) -> Vec<T> {
     std::thread::scope(|scope| {
         let parts: Vec<_> = rows.chunks(PART_ROWS).map(|part| scope.spawn(move || work(part))).collect();
-        parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        parts.into_iter().map(done).collect()
     })
 }
 

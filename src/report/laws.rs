@@ -3,6 +3,7 @@
 
 use super::savings::CLIENTS;
 use super::savings_laws;
+use crate::domain::beside::beside;
 use crate::domain::money::{Amount, sum};
 use crate::stages::results::Reason;
 use csv::ByteRecord;
@@ -32,12 +33,9 @@ pub(super) type Sums = BTreeMap<String, Amount>;
 pub fn check(files: &[(String, Vec<u8>)]) -> Result<(), String> {
     let slices = reconciled(&Sheet::open(files, "reconciliation.csv")?)?;
     // The two long files are read side by side.
-    let (attribution, drift) = std::thread::scope(|scope| {
-        let drift = scope.spawn(|| items(&Sheet::open(files, "drift.csv")?, &slices));
-        (attributions(files, &slices), drift.join())
-    });
+    let (drift, attribution) = beside(|| items(&Sheet::open(files, "drift.csv")?, &slices), || attributions(files, &slices));
     attribution?;
-    drift.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    drift?;
     excess(&Sheet::open(files, "spikes.csv")?)?;
     rows(&Sheet::open(files, "coverage.csv")?, &Sheet::open(files, "quarantine.csv")?)?;
     control_totals(&Sheet::open(files, "control_totals.csv")?)?;

@@ -16,6 +16,7 @@ mod savings_text;
 pub mod spikes;
 mod team_month;
 
+use crate::domain::beside::done;
 use crate::domain::fault::Fault;
 use crate::domain::money::{Amount, Currency};
 use crate::stages::results::Outcome;
@@ -58,8 +59,8 @@ pub fn files(outcome: &Outcome, reporting_currency: Currency, byte_order_mark: b
         let sources = &sources;
         let both = |table| scope.spawn(move || (controls::rows(table, sources), csv::render(table, byte_order_mark)));
         let rendering: Vec<_> = tables.iter().map(|table| (table.file, both(table))).collect();
-        rendering.into_iter().try_for_each(|(file, done)| {
-            let (rows, bytes) = done.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        rendering.into_iter().try_for_each(|(file, thread)| {
+            let (rows, bytes) = done(thread);
             files.push((file.to_string(), bytes));
             rows.map(|rows| sums.extend(rows))
         })

@@ -2,6 +2,7 @@
 //! Adds nothing and drops nothing: every row of the outcome is one row here.
 
 use super::{Cell, Table, controls, savings, spikes, team_month};
+use crate::domain::beside::beside;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::names::ShownName;
@@ -19,14 +20,12 @@ use std::collections::BTreeMap;
 /// so only a bug can lead there.
 pub(super) fn tables(outcome: &Outcome, reporting_currency: Currency) -> Result<(Vec<Table>, Vec<controls::Source>), Fault> {
     // What the columns must sum to is summed beside, from the same rows.
-    let (long, sources) = std::thread::scope(|scope| {
-        let sources = scope.spawn(|| controls::sources(outcome, reporting_currency));
-        let long = attribution(&outcome.attribution, reporting_currency).map(|attribution| (attribution, drift(&outcome.drift)));
-        (long, sources.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    let (attribution, drift) = long?;
+    let (sources, (attribution, drift)) = beside(
+        || controls::sources(outcome, reporting_currency),
+        || (attribution(&outcome.attribution, reporting_currency), drift(&outcome.drift)),
+    );
     let mut tables = vec![
-        attribution,
+        attribution?,
         team_month::table(&outcome.attribution)?,
         reconciliation(&outcome.reconciliation)?,
         drift,

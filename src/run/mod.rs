@@ -13,6 +13,7 @@ pub mod snapshot;
 mod watch;
 pub mod whatif;
 
+use crate::domain::beside::beside;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::schema::{Change, Schema};
 use crate::edge::alerts::{DeadMan, Ready};
@@ -196,12 +197,9 @@ fn night(
     let stage = progress.stage("report", None);
     let summary = text::summary(&outcome, &job.name, window)?;
     let mut files = vec![("summary.txt".to_string(), summary.clone().into_bytes())];
-    let (rendered, reports) = std::thread::scope(|scope| {
-        let reports = scope.spawn(|| stages::spikes::reports_of(&facts));
-        (report::files(&outcome, job.reporting_currency, job.byte_order_mark), reports.join())
-    });
+    let (reports, rendered) =
+        beside(|| stages::spikes::reports_of(&facts), || report::files(&outcome, job.reporting_currency, job.byte_order_mark));
     files.extend(rendered?);
-    let reports = reports.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     stage.done(&format!("{} files", files.len()));
     // The process ends soon. To give hundreds of megabytes back page by page before would only take time.
     std::mem::forget(facts);
@@ -268,18 +266,18 @@ fn tie_out(loaded: &Loaded, fetched: &Fetched, first_seen: &FirstSeen, progress:
         stage.done(&format!("{} incidents", spikes.len()));
         spikes
     };
-    let (outcome, spikes) = std::thread::scope(|scope| {
-        let spikes = scope.spawn(spikes);
+    let matched = || {
         let stage = progress.stage("match", None);
         let outcome = stages::tie_out(&facts, &loaded.reference, provider, ledger, first_seen);
         let drift = outcome.as_ref().map_or(0, |outcome| outcome.drift.len());
         stage.done(&format!("{} lines, {} entries, {drift} drift items", facts.lines.len(), facts.entries.len()));
-        (outcome, spikes.join())
-    });
+        outcome
+    };
+    let (spikes, outcome) = beside(spikes, matched);
     let mut outcome = outcome?;
     outcome.schemas = schemas;
     outcome.names = names;
-    outcome.spikes = spikes.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    outcome.spikes = spikes;
     Ok(Tied { facts, outcome, unusable, inputs })
 }
 

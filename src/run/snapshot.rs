@@ -4,6 +4,7 @@ use super::lists::{self, Lists};
 use super::reference::Loaded;
 use crate::adapters::schema::Schemas;
 use crate::adapters::{self, Adapter, BadPage, Page, Report};
+use crate::domain::beside::beside;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::ledger::LedgerLine;
 use crate::domain::names::ShownName;
@@ -46,14 +47,9 @@ pub type Fetched = Vec<(usize, Vec<Stored>)>;
 /// A ledger that cannot be read; files that cannot be read; and a page that cannot be used, when no
 /// source has anything usable at all.
 pub fn read(loaded: &Loaded, fetched: &Fetched, progress: &Progress) -> Result<Snapshot, Fault> {
-    let (sources, ledgers) = std::thread::scope(|scope| {
-        let ledgers = scope.spawn(|| read_ledgers(loaded, progress));
-        (read_sources(loaded, fetched, progress), ledgers.join())
-    });
+    let (ledgers, sources) = beside(|| read_ledgers(loaded, progress), || read_sources(loaded, fetched, progress));
     // Of two faults the provider side's is told, whichever came first.
-    let sources = sources?;
-    let entries = ledgers.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    joined(sources, entries)
+    joined(sources?, ledgers?)
 }
 
 /// The same with ledgers that were read before: the providers' side may have become more since.

@@ -11,6 +11,7 @@ use super::results::{Coverage, LedgerFinding, Quarantine, SliceStatus};
 use super::sides;
 use super::slices::by_kind;
 use super::symbols::{NONE, Sym};
+use crate::domain::beside::beside;
 use crate::domain::fault::Fault;
 use crate::domain::ledger::{Funding, LedgerEntry, LeftOut, Status};
 use crate::domain::ledger_findings::Note;
@@ -336,11 +337,7 @@ impl<'r> EntryReader<'r> {
     pub fn settle(mut self) -> Settled<'r> {
         self.count();
         let mut requests = std::mem::take(&mut self.facts.requests);
-        let repeats = std::thread::scope(|scope| {
-            let repeats = scope.spawn(|| requests.settle());
-            self.settle_calls();
-            repeats.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
+        let (repeats, ()) = beside(|| requests.settle(), || self.settle_calls());
         self.facts.requests = requests;
         Settled { read: self, repeats }
     }
@@ -371,10 +368,7 @@ impl Settled<'_> {
         for loser in overlap::settle(&mut facts, &mut findings) {
             counts.entry(loser).or_default().duplicates += 1;
         }
-        let (repeated, totals) = std::thread::scope(|scope| {
-            let totals = scope.spawn(|| totals(&facts));
-            (duplicates(&facts), totals.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
+        let (totals, repeated) = beside(|| totals(&facts), || duplicates(&facts));
         for index in repeated {
             facts.entries[index as usize].duplicate = true;
         }

@@ -6,6 +6,7 @@ use super::facts::{Entry, EntryKind, Facts, Part, stored};
 use super::ids::Repeats;
 use super::reference::Reference;
 use super::symbols::{NONE, Sym};
+use crate::domain::beside::beside;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::fx::convert;
 use crate::domain::ledger::Status;
@@ -65,8 +66,8 @@ pub(super) fn join(reference: &Reference, provider: Facts, ledger: Facts, repeat
     let mut requests = std::mem::take(&mut facts.requests);
     let Facts { symbols, requests: theirs, calls, ledgers, entry_kinds, mut entries, mut parts, mut asides, .. } = ledger;
     // The ids are most of the work, and nothing else needs them.
-    let (numbers, priced) = std::thread::scope(|scope| {
-        let numbers = scope.spawn(|| requests.absorb(&theirs, repeats));
+    let absorb = || requests.absorb(&theirs, repeats);
+    let (numbers, priced) = beside(absorb, || {
         let billing = Billing::of(&facts);
         let symbols: Vec<Sym> = (0..symbols.len()).map(|at| facts.symbols.number(symbols.text(at as Sym))).collect();
         let symbol = |sym: Sym| symbols.get(sym as usize).copied().unwrap_or(NONE);
@@ -96,12 +97,11 @@ pub(super) fn join(reference: &Reference, provider: Facts, ledger: Facts, repeat
             (aside.upstream_provider, aside.credit_unit) = (symbol(aside.upstream_provider), symbol(aside.credit_unit));
         }
         (facts.calls, facts.ledgers, facts.parts, facts.asides) = (calls, ledgers, parts, asides);
-        let priced = entries.iter_mut().try_for_each(|entry| {
+        entries.iter_mut().try_for_each(|entry| {
             let (kind, written_in) = kinds[entry.kind as usize];
             entry.kind = kind;
             price(reference, &facts, entry, written_in)
-        });
-        (numbers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), priced)
+        })
     });
     priced?;
     for entry in &mut entries {

@@ -16,6 +16,7 @@ use super::signals;
 use super::state::State;
 use super::state::alerts::{Mark, Queue, Waiting};
 use crate::domain::alert::ChannelKind;
+use crate::domain::beside::done;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::job::alerts::{Alerts, Channel, Mail, Target, Url};
 use chrono::{DateTime, Utc};
@@ -117,7 +118,7 @@ pub fn deliver(state: &mut State, delivery: &Delivery<'_>) -> Result<Delivered, 
         let faults: Vec<Fault> = std::thread::scope(|scope| {
             let channels = delivery.channels.iter().filter(|ready| is_fallback(ready) == last);
             let work: Vec<_> = channels.map(|ready| scope.spawn(|| channel(ready, delivery, &shared, until))).collect();
-            let ended = work.into_iter().map(|work| work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let ended = work.into_iter().map(done);
             ended.filter_map(Result::err).collect()
         });
         if let Some(fault) = faults.into_iter().next() {

@@ -4,6 +4,7 @@
 use super::connect::{begin, bounded, connect, end, place};
 use super::faults::{fault, may_pass};
 use super::text;
+use crate::domain::beside::done;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::domain::period::Days;
 use crate::edge::ledger_cells::Column;
@@ -57,7 +58,7 @@ pub fn read(server: &Postgres, query: &Query, days: Days, each: &mut EachRow<'_>
                 break;
             }
         }
-        let fetched = fetcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let fetched = done(fetcher);
         broken.map_or(fetched, Err)
     })
 }

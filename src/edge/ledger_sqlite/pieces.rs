@@ -2,6 +2,7 @@
 //! rows before are judged. A piece is handed on before the next one, whoever read it: the order is that of row ids.
 
 use super::{fault, open};
+use crate::domain::beside::done;
 use crate::domain::fault::Fault;
 use crate::domain::period::Days;
 use crate::edge::ledger_cells::Cell;
@@ -63,8 +64,7 @@ pub fn read(path: &Path, query: &Query, days: Days, wait: Duration, each: &mut E
         // What a reader still wants to hand on after another one failed is not waited for.
         drop(receivers);
         for reader in readers {
-            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            read.map_err(|error| fault(path, &error))?;
+            done(reader).map_err(|error| fault(path, &error))?;
         }
         Ok(())
     })

@@ -16,6 +16,7 @@ pub mod verdict;
 
 pub use series::{Seen, reports_of};
 
+use crate::domain::beside::beside;
 use crate::domain::money::Amount;
 use crate::domain::spike::{Settings, Spike, SpikeRule, SpikeState};
 use crate::stages::facts::Facts;
@@ -35,12 +36,11 @@ pub fn spikes_seen(facts: &Facts, reference: &Reference, settings: &Settings, se
     let until = series::until(reference);
     let callers = hours::Callers::of(facts);
     let (ledger, billed) = (hours::of_ledger(facts, &callers, until), hours::of_providers(facts, &callers, until));
-    let mut found = std::thread::scope(|scope| {
-        let rules = scope.spawn(|| rules::rules(facts, reference, settings, callers, (&ledger, &billed), seen));
-        let mut found = incidents::incidents(facts, reference, settings, (&ledger, &billed), seen);
-        found.extend(rules.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        found
-    });
+    let (rules, mut found) = beside(
+        || rules::rules(facts, reference, settings, callers, (&ledger, &billed), seen),
+        || incidents::incidents(facts, reference, settings, (&ledger, &billed), seen),
+    );
+    found.extend(rules);
     found.sort_by(|a, b| (a.opened_at, a.rule, &a.spike_id).cmp(&(b.opened_at, b.rule, &b.spike_id)));
     found
 }
