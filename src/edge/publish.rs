@@ -7,7 +7,7 @@ use super::recover::{UNFINISHED, on_disk, open_items, point, pointed, recover};
 use super::signals;
 use super::state::alerts::Outbox;
 use super::state::{RunRow, State};
-use crate::domain::beside::done;
+use crate::domain::beside::{done, each};
 use crate::domain::fault::{ExitCode, Fault};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
@@ -156,21 +156,15 @@ fn build(dir: &Path, publication: &Publication<'_>, manifest: &Manifest) -> Resu
     crash::point("build-started");
     let last = (manifest::FILE.to_string(), manifest::render(manifest, &publication.facts));
     // All are written before the first is synced, and all are synced at once: a journal then takes them together.
-    let written = std::thread::scope(|scope| {
-        let put = |(name, bytes): &(String, Vec<u8>)| {
-            let path = dir.join(name);
-            let file = write(&path, bytes).map_err(|error| io_fault(&path, "cannot be written", &error))?;
-            crash::point("build-file");
-            Ok((path, file))
-        };
-        let writing: Vec<_> = publication.files.iter().chain([&last]).map(|one| scope.spawn(move || put(one))).collect();
-        writing.into_iter().map(done).collect::<Result<Vec<_>, Fault>>()
-    })?;
-    std::thread::scope(|scope| {
-        let sync = |(path, file): &(PathBuf, File)| file.sync_all().map_err(|error| io_fault(path, "cannot be written", &error));
-        let syncing: Vec<_> = written.iter().map(|one| scope.spawn(move || sync(one))).collect();
-        syncing.into_iter().try_for_each(done)
-    })?;
+    let written = each(publication.files.iter().chain([&last]), |(name, bytes)| {
+        let path = dir.join(name);
+        let file = write(&path, bytes).map_err(|error| io_fault(&path, "cannot be written", &error))?;
+        crash::point("build-file");
+        Ok((path, file))
+    });
+    let written = written.into_iter().collect::<Result<Vec<(PathBuf, File)>, Fault>>()?;
+    let sync = |(path, file): &(PathBuf, File)| file.sync_all().map_err(|error| io_fault(path, "cannot be written", &error));
+    each(&written, sync).into_iter().collect::<Result<(), Fault>>()?;
     // Closed to everyone while it was built; now the group may read. Before the sync, which keeps this too.
     fs::set_permissions(dir, Permissions::from_mode(0o750)).map_err(fault)?;
     sync_directory(dir)?;

@@ -23,10 +23,7 @@ pub(super) enum Kind {
     Hash,
 }
 
-/// One row per file × numeric column × currency: the sum of the published cells, and `source_total` from
-/// the rows that the figure is made of: for `team_month.csv` the attribution, for
-/// `reconciliation.csv` the attribution (`provider_total`) and the reconciling items (the reasons),
-/// else the outcome's own rows. `difference` is 0 everywhere.
+/// The rows of all tables, see [`rows`].
 ///
 /// Figures that the readers carried along, such as what rounding at the door removed or the total of a
 /// coarser report of the same money, stand with their source as `file` and nothing to compare with.
@@ -43,7 +40,10 @@ pub(super) fn table(outcome: &Outcome, mut rows: Vec<Vec<Cell>>) -> Result<Table
     })
 }
 
-/// The rows of one published table, each column beside what it must sum to.
+/// Of one published table, one row per numeric column × currency: the sum of the published cells, and `source_total` from
+/// the rows that the figure is made of: for `team_month.csv` the attribution, for
+/// `reconciliation.csv` the attribution (`provider_total`) and the reconciling items (the reasons),
+/// else the outcome's own rows. `difference` is 0 everywhere.
 ///
 /// # Errors
 /// A sum that does not fit.
@@ -85,13 +85,13 @@ fn published(table: &Table, column: &str) -> Option<BTreeMap<Option<Currency>, (
     let index = at(column)?;
     let mut totals: BTreeMap<Option<Currency>, (u64, Amount)> = BTreeMap::new();
     // Neighbours mostly have one currency, which is then read and looked up once.
-    let code = |row: &Vec<Cell>| match in_currency.and_then(|index| row.get(index)) {
-        Some(Cell::Text(code)) => Some(code.clone()),
+    let currency_of = |row: &Vec<Cell>| match in_currency.and_then(|index| row.get(index)) {
+        Some(Cell::Text(code)) => Currency::parse(code).ok(),
         _ => None,
     };
     let is_same = |a: &Vec<Cell>, b: &Vec<Cell>| in_currency.is_none_or(|index| a.get(index) == b.get(index));
     for run in table.rows.chunk_by(is_same) {
-        let currency = run.first().and_then(code).and_then(|code| Currency::parse(&code).ok());
+        let currency = run.first().and_then(currency_of);
         let (mut count, mut total) = (0, Amount::ZERO);
         for row in run {
             let amount = match row.get(index)? {
@@ -148,7 +148,7 @@ fn totals<T>(rows: &[T], read: impl Fn(&T) -> Result<(Option<Currency>, Option<A
 }
 
 fn whole(number: u64) -> Option<Amount> {
-    Amount::ONE.atto().checked_mul(i128::from(number)).map(Amount::from_atto)
+    i64::try_from(number).ok().map(Amount::whole)
 }
 
 /// A column of a file, what its sum is good for, and what it must be.

@@ -2,7 +2,7 @@
 //! reliability.md section 7 item 9). Knows nothing of the tables' meaning.
 
 use super::{Cell, Table};
-use crate::domain::beside::done;
+use crate::domain::beside::each;
 use crate::domain::money::{Amount, SCALE};
 use chrono::Datelike;
 use std::io::Write;
@@ -21,7 +21,7 @@ const PART_ROWS: usize = 1 << 14;
 /// have one. Number cells match `^-?\d+(\.\d+)?$` whatever they hold; text that a spreadsheet could
 /// run gets a leading `'`, and control and bidirectional characters are written as `\u{202e}`.
 pub fn render(table: &Table, byte_order_mark: bool) -> Vec<u8> {
-    let keyed = side_by_side(&table.rows, keys);
+    let keyed = each(table.rows.chunks(PART_ROWS), keys);
     let mut rows: Vec<(&[u8], &[Cell])> = Vec::with_capacity(table.rows.len());
     for ((keys, ends), part) in keyed.iter().zip(table.rows.chunks(PART_ROWS)) {
         let starts = std::iter::once(&0).chain(ends);
@@ -37,18 +37,10 @@ pub fn render(table: &Table, byte_order_mark: bool) -> Vec<u8> {
     }
     out.extend_from_slice(table.columns.join(",").as_bytes());
     out.extend_from_slice(b"\r\n");
-    let lines = side_by_side(&rows, lines);
+    let lines = each(rows.chunks(PART_ROWS), lines);
     out.reserve(lines.iter().map(Vec::len).sum());
     lines.iter().for_each(|part| out.extend_from_slice(part));
     out
-}
-
-/// What comes of each part of the rows, in their order.
-fn side_by_side<R: Sync, T: Send>(rows: &[R], work: fn(&[R]) -> T) -> Vec<T> {
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = rows.chunks(PART_ROWS).map(|part| scope.spawn(move || work(part))).collect();
-        parts.into_iter().map(done).collect()
-    })
 }
 
 /// The sort keys of rows, one after the other, and where each ends.

@@ -16,7 +16,7 @@ mod savings_text;
 pub mod spikes;
 mod team_month;
 
-use crate::domain::beside::done;
+use crate::domain::beside::each;
 use crate::domain::fault::Fault;
 use crate::domain::money::{Amount, Currency};
 use crate::stages::results::Outcome;
@@ -53,18 +53,12 @@ pub struct Table {
 /// A sum that does not fit.
 pub fn files(outcome: &Outcome, reporting_currency: Currency, byte_order_mark: bool) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let (tables, sources) = tables::tables(outcome, reporting_currency)?;
-    let mut files = Vec::new();
-    let mut sums = Vec::new();
-    std::thread::scope(|scope| {
-        let sources = &sources;
-        let both = |table| scope.spawn(move || (controls::rows(table, sources), csv::render(table, byte_order_mark)));
-        let rendering: Vec<_> = tables.iter().map(|table| (table.file, both(table))).collect();
-        rendering.into_iter().try_for_each(|(file, thread)| {
-            let (rows, bytes) = done(thread);
-            files.push((file.to_string(), bytes));
-            rows.map(|rows| sums.extend(rows))
-        })
-    })?;
+    let made = each(&tables, |table| (controls::rows(table, &sources), csv::render(table, byte_order_mark)));
+    let (mut files, mut sums) = (Vec::new(), Vec::new());
+    for (table, (rows, bytes)) in tables.iter().zip(made) {
+        files.push((table.file.to_string(), bytes));
+        sums.extend(rows?);
+    }
     let totals = controls::table(outcome, sums)?;
     files.push((totals.file.to_string(), csv::render(&totals, byte_order_mark)));
     Ok(files)

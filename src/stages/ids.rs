@@ -3,6 +3,7 @@
 //! request match, so that the join itself works on integers.
 
 use super::texts::{NONE, Sym, Texts};
+use crate::domain::beside::beside;
 use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 use std::sync::LazyLock;
@@ -113,17 +114,14 @@ impl Ids {
         // The texts lie all over the memory, so that two look at them sooner than one.
         let half = numbers.len() / 2;
         let (low, high) = numbers.split_at_mut(half);
-        std::thread::scope(|scope| {
-            let verify = |first: usize, numbers: &mut [Sym]| {
-                for (at, own) in (first..).zip(numbers) {
-                    if *own != NONE && self.texts.text(*own) != other.texts.text(at as Sym) {
-                        *own = NONE;
-                    }
+        let verify = |first: usize, numbers: &mut [Sym]| {
+            for (at, own) in (first..).zip(numbers) {
+                if *own != NONE && self.texts.text(*own) != other.texts.text(at as Sym) {
+                    *own = NONE;
                 }
-            };
-            scope.spawn(move || verify(half, high));
-            verify(0, low);
-        });
+            }
+        };
+        beside(|| verify(half, high), || verify(0, low));
         for at in 1..numbers.len() {
             if numbers.get(at) != Some(&NONE) {
                 continue;

@@ -82,7 +82,7 @@ pub struct LineReader<'r> {
     reference: &'r Reference,
     /// The days of the window, by number.
     window: Range<i32>,
-    /// A quarter of an hour and its local day: no zone changes its day within one.
+    /// A quarter of an hour and its local day: no zone of today changes its day within one.
     local: (i64, i32),
     got: Gathered,
     before: Before,

@@ -16,7 +16,7 @@ use super::signals;
 use super::state::State;
 use super::state::alerts::{Mark, Queue, Waiting};
 use crate::domain::alert::ChannelKind;
-use crate::domain::beside::done;
+use crate::domain::beside::each;
 use crate::domain::fault::{ExitCode, Fault};
 use crate::job::alerts::{Alerts, Channel, Mail, Target, Url};
 use chrono::{DateTime, Utc};
@@ -115,15 +115,8 @@ pub fn deliver(state: &mut State, delivery: &Delivery<'_>) -> Result<Delivered, 
     let shared = Mutex::new((state, Delivered::default()));
     let is_fallback = |ready: &&Ready| delivery.fallback == Some(ready.name.as_str());
     for last in [false, true] {
-        let faults: Vec<Fault> = std::thread::scope(|scope| {
-            let channels = delivery.channels.iter().filter(|ready| is_fallback(ready) == last);
-            let work: Vec<_> = channels.map(|ready| scope.spawn(|| channel(ready, delivery, &shared, until))).collect();
-            let ended = work.into_iter().map(done);
-            ended.filter_map(Result::err).collect()
-        });
-        if let Some(fault) = faults.into_iter().next() {
-            return Err(fault);
-        }
+        let channels = delivery.channels.iter().filter(|ready| is_fallback(ready) == last);
+        each(channels, |ready| channel(ready, delivery, &shared, until)).into_iter().collect::<Result<(), Fault>>()?;
     }
     let (state, mut delivered) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     let names: Vec<&str> = delivery.channels.iter().map(|ready| ready.name.as_str()).collect();

@@ -139,14 +139,11 @@ fn refused(shown: &str, column: &str, kind: &DataType) -> Fault {
 /// The cells of a column that lies in one piece; `None` for a type that has no exact form.
 pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
     Some(match series.dtype() {
-        DataType::String => {
-            let texts = series.str().ok()?;
-            // In one piece, as it is read, no piece has to be looked for at every cell.
-            match texts.downcast_iter().collect::<Vec<_>>().as_slice() {
-                [one] => Cells::Text(Box::new(OnePiece(one))),
-                _ => Cells::Text(Box::new(texts)),
-            }
-        }
+        DataType::String => match series.str().ok()?.downcast_iter().collect::<Vec<_>>().as_slice() {
+            [] => Cells::Nothing,
+            [one] => Cells::Text(Box::new(OnePiece(one))),
+            _ => return None,
+        },
         DataType::Boolean => Cells::Truth(series.bool().ok()?.iter().collect()),
         DataType::Decimal(_, scale) => Cells::Decimal(values(series.decimal().ok()?.physical())?, u32::try_from(*scale).ok()?),
         DataType::Date => Cells::Day(series.date().ok()?.physical().iter().collect()),
@@ -172,17 +169,12 @@ pub fn typed_cells(series: &Series) -> Option<Cells<'_>> {
     })
 }
 
+/// The texts of a column that lies in one piece: none has to be looked for at every cell.
 struct OnePiece<'s>(&'s <StringType as PolarsDataType>::Array);
 
 impl TextColumn for OnePiece<'_> {
     fn text(&self, row: usize) -> Option<&str> {
         StaticArray::get(self.0, row)
-    }
-}
-
-impl TextColumn for &StringChunked {
-    fn text(&self, row: usize) -> Option<&str> {
-        if row < self.len() { self.get(row) } else { None }
     }
 }
 
